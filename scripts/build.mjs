@@ -1,0 +1,33 @@
+// Builds dist/: the protobuf module from proto/, the TypeScript, and the .sql migrations.
+// `--proto` stops after the protobuf module.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..');
+const bin = (name) => join(root, 'node_modules', '.bin', name);
+const run = (command, args) =>
+  execFileSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+
+const generated = join(root, 'src', 'protocol', 'generated');
+mkdirSync(generated, { recursive: true });
+const protos = readdirSync(join(root, 'proto', 'mpe', 'v1')).filter((f) => f.endsWith('.proto'));
+run(bin('pbjs'), [
+  ...['-t', 'static-module', '-w', 'esm', '--dts', '--force-long', '--null-semantics'],
+  ...['--no-delimited', '--no-typeurl', '--no-verify', '--no-service'],
+  ...['--dependency', 'protobufjs/minimal.js', '-p', 'proto', '-o', 'src/protocol/generated/mpe.js'],
+  ...protos.sort().map((f) => `proto/mpe/v1/${f}`),
+]);
+if (!process.argv.includes('--proto')) {
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  run(bin('tsc'), ['-p', 'tsconfig.build.json']);
+  cpSync(generated, join(root, 'dist', 'protocol', 'generated'), { recursive: true });
+  for (const dialect of ['sqlite', 'mssql']) {
+    const from = join(root, 'src', 'store', dialect, 'migrations');
+    if (existsSync(from))
+      cpSync(from, join(root, 'dist', 'store', dialect, 'migrations'), { recursive: true });
+  }
+  const main = join(root, 'dist', 'main.js');
+  if (existsSync(main)) chmodSync(main, 0o755);
+}
