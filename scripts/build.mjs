@@ -1,15 +1,25 @@
 // Builds dist/: the protobuf module from proto/, the TypeScript, and the .sql migrations.
 // `--proto` stops after the protobuf module.
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { sourceHash, writeStamp } from './lib/build-stamp.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const bin = (name) => join(root, 'node_modules', '.bin', name);
-const run = (command, args) =>
-  execFileSync(command, args, { cwd: root, stdio: 'inherit', shell: process.platform === 'win32' });
+const run = (command, args) => {
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: 'inherit',
+    shell: process.platform === 'win32',
+  });
+  // The tool has said what is wrong.
+  if (result.status !== 0) process.exit(result.status ?? 1);
+};
 
+// Taken first: what changes while we build is then seen as not built.
+const hash = sourceHash(root);
 const generated = join(root, 'src', 'protocol', 'generated');
 mkdirSync(generated, { recursive: true });
 const protos = readdirSync(join(root, 'proto', 'mpe', 'v1')).filter((f) => f.endsWith('.proto'));
@@ -30,4 +40,5 @@ if (!process.argv.includes('--proto')) {
   }
   const main = join(root, 'dist', 'main.js');
   if (existsSync(main)) chmodSync(main, 0o755);
+  writeStamp(root, hash);
 }
