@@ -1,0 +1,189 @@
+/**
+ * Every setting there is: name, default, form, meaning. docs/configuration.md holds the same table,
+ * and a test compares the two. Add a line here first, then its place in `Config`.
+ */
+import {
+  clockOffset,
+  listen,
+  listenOrOff,
+  messageIds,
+  oneOf,
+  path,
+  redisUrl,
+  shortName,
+  storeUrl,
+  toggle,
+  wholeNumber,
+  type Form,
+} from './forms.js';
+
+/** Log levels, most talkative first. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** One setting. */
+export interface Setting<T> {
+  readonly form: Form<T>;
+  /** As it would stand in the environment; null: computed (see `defaultNote`) or absent. */
+  readonly fallback: string | null;
+  /** What stands in the documents where the default is computed. */
+  readonly defaultNote?: string;
+  readonly about: string;
+  /** May hold a password: `NAME_FILE` names a file that holds the value. */
+  readonly byFile?: true;
+  /** Refused unless the site was made with `--test-site`. */
+  readonly testSitesOnly?: true;
+}
+
+const setting = <T>(definition: Setting<T>): Setting<T> => definition;
+
+/** The table. */
+export const SETTINGS = {
+  MPE_HOME: setting({
+    form: path,
+    fallback: './mpe-data',
+    about: 'Folder under which the database and the key folder lie by default.',
+  }),
+  MPE_STORE_URL: setting({
+    form: storeUrl,
+    fallback: null,
+    defaultNote: 'sqlite:<MPE_HOME>/site.db',
+    about: 'The site database.',
+    byFile: true,
+  }),
+  MPE_KEYS_DIR: setting({
+    form: path,
+    fallback: null,
+    defaultNote: '<MPE_HOME>/keys',
+    about: 'The key folder that `mpe site init` made, or the part of it that this host needs.',
+  }),
+  MPE_REDIS_URL: setting({
+    form: redisUrl,
+    fallback: 'redis://127.0.0.1:6379',
+    about: 'The Redis that holds the queue.',
+    byFile: true,
+  }),
+  MPE_REDIS_ALLOW_UNSAFE: setting({
+    form: toggle('1', '0'),
+    fallback: '0',
+    about: 'Start although Redis may lose or evict accepted messages; warns.',
+  }),
+  MPE_QUEUE_HIGH_WATER: setting({
+    form: wholeNumber(1, 10_000_000, 'jobs'),
+    fallback: '100000',
+    about: 'Waiting jobs from which on the gateway answers 503.',
+  }),
+  MPE_QUEUE_LOCK_MS: setting({
+    form: wholeNumber(500, 600_000, 'milliseconds'),
+    fallback: '10000',
+    about: 'How long a job stays with a worker that does not renew its lock.',
+  }),
+  MPE_QUEUE_STALLED_MS: setting({
+    form: wholeNumber(100, 600_000, 'milliseconds'),
+    fallback: '5000',
+    about: 'How often workers look for jobs whose worker is gone.',
+  }),
+  MPE_GATEWAY_ID: setting({
+    form: shortName,
+    fallback: null,
+    defaultNote: '<host name>-<process id>',
+    about: 'Name of this gateway in logs and of its reply channel; two gateways never share one.',
+  }),
+  MPE_GATEWAY_LISTEN: setting({
+    form: listen,
+    fallback: '0.0.0.0:8443',
+    about: 'Where clients connect.',
+  }),
+  MPE_GATEWAY_OPS_LISTEN: setting({
+    form: listenOrOff,
+    fallback: '127.0.0.1:9464',
+    about: 'Health, readiness and metrics of the gateway.',
+  }),
+  MPE_GATEWAY_TLS: setting({
+    form: toggle('on', 'off'),
+    fallback: 'on',
+    about: 'Off only behind a proxy that speaks TLS with the site’s certificate.',
+  }),
+  MPE_GATEWAY_MAX_IN_FLIGHT: setting({
+    form: wholeNumber(1, 100_000, 'requests'),
+    fallback: '2000',
+    about: 'Requests a gateway works on at once; beyond that it answers 503.',
+  }),
+  MPE_GATEWAY_MAX_CONNECTIONS: setting({
+    form: wholeNumber(1, 1_000_000, 'connections'),
+    fallback: '10000',
+    about: 'Open connections a gateway keeps.',
+  }),
+  MPE_WORKER_OPS_LISTEN: setting({
+    form: listenOrOff,
+    fallback: 'off',
+    about: 'Health, readiness and metrics of a worker; with several on a host use port 0.',
+  }),
+  MPE_WORKER_CONCURRENCY: setting({
+    form: wholeNumber(1, 1_000, 'messages'),
+    fallback: '64',
+    about: 'Messages a worker process works on at once (`--concurrency`).',
+  }),
+  MPE_WORKER_PROCESSES: setting({
+    form: wholeNumber(1, 256, 'processes'),
+    fallback: '1',
+    about: 'Worker processes that `mpe worker` and `mpe up` start (`--processes`).',
+  }),
+  MPE_WORKER_GROUP_MAX: setting({
+    form: wholeNumber(1, 1_000, 'messages'),
+    fallback: '64',
+    about: 'Messages committed in one transaction at most.',
+  }),
+  MPE_WORKER_DRAIN_MS: setting({
+    form: wholeNumber(0, 600_000, 'milliseconds'),
+    fallback: '20000',
+    about: 'How long a process may finish its work after SIGTERM; keep it 10 s below the grace time.',
+  }),
+  MPE_QUARANTINE_MAX: setting({
+    form: wholeNumber(0, 100_000_000, 'messages'),
+    fallback: '100000',
+    about: 'Messages kept in quarantine at most.',
+  }),
+  MPE_DEAD_LETTER_MAX: setting({
+    form: wholeNumber(0, 100_000_000, 'messages'),
+    fallback: '100000',
+    about: 'Dead letters that keep their sealed text at most.',
+  }),
+  MPE_OUTCOME_RETENTION_DAYS: setting({
+    form: wholeNumber(30, 36_500, 'days'),
+    fallback: '90',
+    about: 'How long outcomes of messages can be asked for.',
+  }),
+  MPE_LOG_LEVEL: setting({
+    form: oneOf(LOG_LEVELS),
+    fallback: 'info',
+    about: 'Least severe level that is logged; debug and trace also print stacks of command errors.',
+  }),
+  MPE_CLIENT_HOME: setting({
+    form: path,
+    fallback: './mpe-client',
+    about: 'State folder of the reference client.',
+  }),
+  MPE_TEST_CLOCK_OFFSET: setting({
+    form: clockOffset,
+    fallback: '0',
+    about: 'Shifts the clock.',
+    testSitesOnly: true,
+  }),
+  MPE_TEST_POISON: setting({
+    form: messageIds,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'Message ids that abort the worker that handles them.',
+    testSitesOnly: true,
+  }),
+  MPE_TEST_SQLSERVER_URL: setting({
+    form: storeUrl,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'SQL Server for the store’s tests; read by the tests alone.',
+  }),
+} as const;
+
+/** Name of a setting. */
+export type SettingName = keyof typeof SETTINGS;
