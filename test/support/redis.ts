@@ -12,6 +12,7 @@ export class TestRedis {
   readonly socket: string;
   readonly url: string;
   #child: ChildProcess | null = null;
+  #onExit: () => void = () => undefined;
   readonly #extra: readonly string[];
 
   constructor(extra: readonly string[] = [], folder = tempFolder('mpe-redis-')) {
@@ -39,10 +40,13 @@ export class TestRedis {
         ...['--maxmemory', '512mb', '--daemonize', 'no', '--logfile', join(this.folder, 'redis.log')],
         ...this.#extra,
       ],
-      { stdio: 'ignore' },
+      // A group of its own: Ctrl-C reaches us alone, and we stop the rest in order.
+      { stdio: 'ignore', detached: true },
     );
     this.#child = child;
-    process.once('exit', () => child.kill('SIGKILL'));
+    this.#onExit = () => void child.kill('SIGKILL');
+    process.once('exit', this.#onExit);
+    child.once('exit', () => process.removeListener('exit', this.#onExit));
     for (let i = 0; i < 200; i += 1) {
       if (child.exitCode !== null)
         throw new Error(`redis-server ended with ${child.exitCode}; see ${this.folder}/redis.log`);
@@ -69,6 +73,16 @@ export class TestRedis {
     const gone = once(child, 'exit');
     child.kill(signal);
     await gone;
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0;
+  }
+
+  /** Leaves it running after our own end. */
+  release(): void {
+    process.removeListener('exit', this.#onExit);
+    this.#child?.unref();
   }
 
   /** Stops and resumes the process: a server that hangs. */

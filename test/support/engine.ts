@@ -1,0 +1,203 @@
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { EngineProcess, MAIN, ROOT } from './engine-process.js';
+import { expectNoLeftovers } from './leaks.js';
+import { TestRedis } from './redis.js';
+import { tempFolder } from './temp.js';
+
+/** How an engine is set up. */
+export interface EngineOptions {
+  /** An own folder (removed by `dispose`), or one that a snapshot was copied to. */
+  readonly folder?: string;
+  /** Worker processes; 1 by default. */
+  readonly workers?: number;
+  /** Messages a worker works on at once. */
+  readonly concurrency?: number;
+  /** More `MPE_*` settings, for every process and command. */
+  readonly settings?: Readonly<Record<string, string>>;
+  /** More arguments for redis-server. */
+  readonly redis?: readonly string[];
+}
+
+/** What a command printed. */
+export interface CommandResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+// Short, so that a test sees a killed worker's jobs taken over within seconds.
+const QUICK_RECOVERY = { MPE_QUEUE_LOCK_MS: '2000', MPE_QUEUE_STALLED_MS: '1000' };
+
+/**
+ * A whole engine on this machine, private to one folder: redis-server on a socket, `mpe gateway`
+ * and `mpe worker` as real processes from dist/, SQLite, logs in `<folder>/logs`.
+ */
+export class Engine {
+  readonly folder: string;
+  readonly home: string;
+  readonly logs: string;
+  readonly redis: TestRedis;
+  readonly options: EngineOptions;
+  gateway: EngineProcess | null = null;
+  readonly workers: (EngineProcess | null)[] = [];
+  /** Chosen at the first start, kept over restarts: clients know it. */
+  #port = 0;
+  #opsPort = 0;
+
+  private constructor(options: EngineOptions) {
+    this.options = options;
+    this.folder = options.folder ?? tempFolder('mpe-engine-');
+    this.home = join(this.folder, 'home');
+    this.logs = join(this.folder, 'logs');
+    this.redis = new TestRedis(options.redis ?? [], join(this.folder, 'redis'));
+    mkdirSync(this.logs, { recursive: true });
+  }
+
+  /** An engine that is not running yet; the folder may hold a site (see `copyTo`). */
+  static at(options: EngineOptions = {}): Engine {
+    return new Engine(options);
+  }
+
+  /** A new test site, with everything running. Returns the first enrolment token beside it. */
+  static async create(options: EngineOptions = {}): Promise<{ engine: Engine; enrolmentToken: string }> {
+    const engine = new Engine(options);
+    const enrolmentToken = await engine.initSite();
+    await engine.start();
+    return { engine, enrolmentToken };
+  }
+
+  /** Makes the site; returns the first enrolment token. */
+  async initSite(more: readonly string[] = []): Promise<string> {
+    const args = ['site', 'init', '--name', 'TEST', '--test-site', '--hostname', 'localhost', ...more];
+    const { stdout } = await this.run(args);
+    const token = /mpe1\.[0-9a-f]{32}\.[\w-]+\.[\w-]+/.exec(stdout)?.[0];
+    if (token === undefined) throw new Error(`site init printed no enrolment token:\n${stdout}`);
+    return token;
+  }
+
+  /** Where clients connect. */
+  get url(): string {
+    return `https://localhost:${this.#port}`;
+  }
+
+  /** Health, readiness and metrics of the gateway. */
+  get opsUrl(): string {
+    return `http://127.0.0.1:${this.#opsPort}`;
+  }
+
+  /** The environment of every process and command: nothing of ours but PATH and a home. */
+  environment(): Record<string, string> {
+    return {
+      PATH: process.env['PATH'] ?? '',
+      HOME: this.folder,
+      NO_COLOR: '1',
+      MPE_HOME: this.home,
+      MPE_REDIS_URL: this.redis.url,
+      ...QUICK_RECOVERY,
+      ...this.options.settings,
+    };
+  }
+
+  /** Starts Redis, the gateway and the workers, and waits until they serve. */
+  async start(): Promise<void> {
+    await this.redis.start();
+    await this.startGateway();
+    await Promise.all(
+      Array.from({ length: this.options.workers ?? 1 }, async (_, index) => this.startWorker(index)),
+    );
+  }
+
+  /** Starts the gateway, on the same port as before. */
+  async startGateway(): Promise<void> {
+    const gateway = EngineProcess.start({
+      name: 'gateway',
+      args: ['gateway'],
+      env: {
+        ...this.environment(),
+        MPE_GATEWAY_LISTEN: `127.0.0.1:${this.#port}`,
+        MPE_GATEWAY_OPS_LISTEN: `127.0.0.1:${this.#opsPort}`,
+      },
+      logFile: join(this.logs, 'gateway.log'),
+    });
+    this.gateway = gateway;
+    const line = await gateway.waitForEvent('gateway.listening');
+    this.#port = Number(line['port']);
+    this.#opsPort = Number(line['opsPort']);
+  }
+
+  /** Starts worker number `index` (from 0). */
+  async startWorker(index: number): Promise<void> {
+    const worker = EngineProcess.start({
+      name: `worker-${index + 1}`,
+      args: ['worker', '--processes', '1', '--concurrency', String(this.options.concurrency ?? 64)],
+      env: this.environment(),
+      logFile: join(this.logs, `worker-${index + 1}.log`),
+    });
+    this.workers[index] = worker;
+    await worker.waitForEvent('worker.ready');
+  }
+
+  /** Every running `mpe` process. */
+  processes(): EngineProcess[] {
+    return [this.gateway, ...this.workers].filter((one) => one?.running === true) as EngineProcess[];
+  }
+
+  /** Orderly stop of everything: gateway, workers, Redis. The data stays. */
+  async stop(): Promise<void> {
+    await this.gateway?.stop();
+    await Promise.all(this.workers.map(async (worker) => worker?.stop()));
+    this.gateway = null;
+    this.workers.length = 0;
+    await this.redis.kill('SIGTERM');
+  }
+
+  /** Ends whatever runs, proves that nothing is left, and removes the folder. */
+  async dispose(): Promise<void> {
+    await Promise.all(this.processes().map(async (one) => one.kill()));
+    await this.redis.kill();
+    await expectNoLeftovers(this.folder);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** A stopped engine's site, copied to another folder: the same keys, clients and rows. */
+  copyTo(folder: string): void {
+    cpSync(this.home, join(folder, 'home'), { recursive: true });
+  }
+
+  /** Runs `mpe …` and returns what it printed, whatever the exit code. */
+  async command(
+    args: readonly string[],
+    more: { readonly settings?: Readonly<Record<string, string>>; readonly input?: string } = {},
+  ): Promise<CommandResult> {
+    const child = spawn(process.execPath, [MAIN, ...args], {
+      cwd: ROOT,
+      env: { ...this.environment(), ...more.settings },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const out: Buffer[] = [];
+    const err: Buffer[] = [];
+    child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
+    child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
+    child.stdin.end(more.input ?? '');
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    return { code, stdout: Buffer.concat(out).toString(), stderr: Buffer.concat(err).toString() };
+  }
+
+  /** Runs `mpe …` and fails unless it ends with 0. */
+  async run(args: readonly string[], more: Parameters<Engine['command']>[1] = {}): Promise<CommandResult> {
+    const result = await this.command(args, more);
+    if (result.code !== 0)
+      throw new Error(`mpe ${args.join(' ')} ended with ${result.code}:\n${result.stdout}${result.stderr}`);
+    return result;
+  }
+
+  /** Every log file's text, by name. */
+  logTexts(): Map<string, string> {
+    return new Map(readdirSync(this.logs).map((name) => [name, readFileSync(join(this.logs, name), 'utf8')]));
+  }
+}
