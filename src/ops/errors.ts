@@ -53,6 +53,12 @@ export const ERROR_CATALOGUE = {
   HTTP_PROBLEM: { retryable: false },
   /** A reply or site document is not authentic. */
   NOT_AUTHENTIC: { retryable: false },
+  /** The site refused to register a client. */
+  REGISTRATION_REFUSED: { retryable: false },
+  /** A client's state file is missing, unreadable or could not be written. */
+  STATE_INVALID: { retryable: false },
+  /** Another process uses the client's state file. */
+  STATE_LOCKED: { retryable: false },
   /** A fixture file is wrong. */
   FIXTURE_INVALID: { retryable: false },
   /** Something that cannot happen did. */
