@@ -17,7 +17,7 @@ import type {
 
 /**
  * The messages of the wire contract as plain typed values: GUIDs as text, 64-bit integers as
- * bigint, enums as words. `decode-*.ts` and `encode-*.ts` turn them into bytes and back.
+ * bigint, enums as words. `decode.ts` and `encode.ts` name what turns them into bytes and back.
  *
  * Values that a client may get wrong item by item (ids, passwords, packages, texts) are left raw
  * here: `validate` judges them, so that one bad item never hides a good one.
@@ -93,7 +93,7 @@ export interface MessageHead {
   readonly bodyType: BodyType | number;
   /** 32 bytes. */
   readonly replyKey: Uint8Array;
-  /** 1 to 2^63-1. */
+  /** 1 to 2^63-1; 0 only in the head of a malformed message whose sequence is outside that. */
   readonly sequence: bigint;
   readonly createdAtMs: number;
   readonly clientVersion: string;
