@@ -2,11 +2,15 @@
 // says how to repeat each failure. Arguments go to vitest: npm test -- test/store -t 'a name'.
 // The last line is always "N passed, N failed[, N skipped]".
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { importTypeScript } from './lib/run-typescript.mjs';
 import { bold, duration, red, Refusal, runMain, yellow } from './lib/terminal.mjs';
 import { root, setUp } from './setup.mjs';
+
+// Caches of the tools themselves.
+const TOOLS = /^(tsx-|node-compile-cache|v8-compile-cache|vitest)/;
 
 /** What does not run here, why, and how to run it. */
 function notRun() {
@@ -24,12 +28,13 @@ function notRun() {
 }
 
 /** Our own settings, a developer's environment must not change what tests mean. */
-function testEnvironment() {
+function testEnvironment(folder) {
   const kept = ([name]) => !name.startsWith('MPE_') || name === 'MPE_TEST_SQLSERVER_URL';
-  return Object.fromEntries(Object.entries(process.env).filter(kept));
+  // Everything temporary lies in one folder, so that what a test leaves behind is seen.
+  return { ...Object.fromEntries(Object.entries(process.env).filter(kept)), TMPDIR: folder };
 }
 
-function vitest(args, jsonFile) {
+function vitest(args, folder, jsonFile) {
   return new Promise((resolve, reject) => {
     const child = spawn(
       process.execPath,
@@ -44,7 +49,7 @@ function vitest(args, jsonFile) {
         ],
         ...args,
       ],
-      { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: testEnvironment() },
+      { cwd: root, stdio: ['ignore', 'inherit', 'inherit'], env: testEnvironment(folder) },
     );
     child.once('error', reject);
     child.once('exit', (code, signal) => resolve(code ?? signal));
@@ -82,10 +87,16 @@ await runMain(async () => {
   setUp();
   console.log('   will not run here:');
   for (const line of notRun()) console.log(`   ${yellow('-')} ${line}`);
-  const folder = mkdtempSync(join(tmpdir(), 'mpe-test-report-'));
+  const { processesUsing } = await importTypeScript('test/support/leaks.ts');
+  // Short: the path of a socket has at most 107 characters.
+  const folder = mkdtempSync(join(tmpdir(), 'mpe-'));
   try {
     const jsonFile = join(folder, 'report.json');
-    const code = await vitest(process.argv.slice(2), jsonFile);
+    const code = await vitest(process.argv.slice(2), folder, jsonFile);
+    const left = processesUsing(folder);
+    for (const { pid, command } of left) console.log(`   ✗ left running: ${pid} ${command}`);
+    const litter = readdirSync(folder).filter((name) => name !== 'report.json' && !TOOLS.test(name));
+    for (const name of litter) console.log(`   ✗ left in the temporary folder: ${name}`);
     let report;
     try {
       report = JSON.parse(readFileSync(jsonFile, 'utf8'));
@@ -98,7 +109,8 @@ await runMain(async () => {
     ).length;
     const passed = report.numPassedTests;
     // An error outside any test (an unhandled rejection, say) fails the run as well.
-    const failed = report.numFailedTests + brokenFiles || (code === 0 ? 0 : 1);
+    const failed =
+      report.numFailedTests + brokenFiles || (code === 0 && left.length + litter.length === 0 ? 0 : 1);
     const skipped = report.numPendingTests + (report.numTodoTests ?? 0);
     console.log(
       `\n${report.testResults.length} test files, ${duration(performance.now() - began)} with set-up`,

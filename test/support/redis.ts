@@ -37,7 +37,16 @@ export class TestRedis {
       [
         ...['--port', '0', '--unixsocket', this.socket, '--dir', this.folder, '--save', ''],
         ...['--appendonly', 'yes', '--appendfsync', 'always', '--maxmemory-policy', 'noeviction'],
-        ...['--maxmemory', '512mb', '--daemonize', 'no', '--logfile', join(this.folder, 'redis.log')],
+        ...[
+          '--maxmemory',
+          '512mb',
+          '--rdbcompression',
+          'no',
+          '--daemonize',
+          'no',
+          '--logfile',
+          join(this.folder, 'redis.log'),
+        ],
         ...this.#extra,
       ],
       // A group of its own: Ctrl-C reaches us alone, and we stop the rest in order.

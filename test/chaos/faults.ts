@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Engine } from '../support/engine.js';
+import type { SeededRandom } from '../support/random.js';
+
+/** What is killed with -9. */
+export type Victim = 'worker' | 'gateway' | 'redis';
+
+/** One planned kill. */
+export interface Fault {
+  /** Strikes when this many messages have a verified reply … */
+  readonly afterReplies: number;
+  /** … and this many milliseconds have passed. */
+  readonly delayMs: number;
+  readonly victim: Victim;
+  /** Which worker, from 0. */
+  readonly worker: number;
+  /** How long it stays away. */
+  readonly downMs: number;
+}
+
+/**
+ * The kills of one run: every kind of victim equally often, at random moments between the first
+ * replies and nine tenths of the messages.
+ */
+export function planFaults(random: SeededRandom, messages: number, rounds: number): Fault[] {
+  const victims: readonly Victim[] = ['worker', 'gateway', 'redis'];
+  const faults: Fault[] = [];
+  for (let round = 0; round < rounds; round += 1)
+    for (const victim of victims)
+      faults.push({
+        victim,
+        afterReplies: random.between(1, Math.floor(messages * 0.9)),
+        delayMs: random.between(0, 120),
+        worker: random.between(0, 1),
+        downMs: random.between(0, 700),
+      });
+  return faults.sort((a, b) => a.afterReplies - b.afterReplies);
+}
+
+/** What the run did, for people. */
+export interface FaultReport {
+  readonly victim: Victim;
+  readonly pid: number;
+  readonly atReplies: number;
+  readonly jobsInFlight: boolean;
+}
+
+/**
+ * Carries the kills out one after the other while `replies()` rises, restarting each victim.
+ * Ends when all are done, or when `finished()` says that no more replies will come.
+ */
+export async function carryOut(
+  engine: Engine,
+  faults: readonly Fault[],
+  run: { replies(): number; finished(): boolean; onFault?(report: FaultReport): void },
+): Promise<number> {
+  let done = 0;
+  for (const fault of faults) {
+    while (run.replies() < fault.afterReplies && !run.finished()) await sleep(5);
+    if (run.finished()) break;
+    await sleep(fault.delayMs);
+    const pid = pidOf(engine, fault);
+    await strike(engine, fault);
+    run.onFault?.({ victim: fault.victim, pid, atReplies: run.replies(), jobsInFlight: !run.finished() });
+    await sleep(fault.downMs);
+    await restart(engine, fault);
+    done += 1;
+  }
+  return done;
+}
+
+function pidOf(engine: Engine, fault: Fault): number {
+  if (fault.victim === 'redis') return engine.redis.pid;
+  const victim = fault.victim === 'gateway' ? engine.gateway : engine.workers[fault.worker];
+  return victim?.pid ?? 0;
+}
+
+async function strike(engine: Engine, fault: Fault): Promise<void> {
+  if (fault.victim === 'redis') await engine.redis.kill();
+  else if (fault.victim === 'gateway') await engine.gateway?.kill();
+  else await engine.workers[fault.worker]?.kill();
+}
+
+async function restart(engine: Engine, fault: Fault): Promise<void> {
+  if (fault.victim === 'redis') await engine.redis.start();
+  else if (fault.victim === 'gateway') await engine.startGateway();
+  else await engine.startWorker(fault.worker);
+}
