@@ -83,6 +83,8 @@ function reportFailures(report) {
 
 await runMain(async () => {
   const began = performance.now();
+  // Ctrl-C ends vitest, which has it too; we still clean up and report.
+  process.on('SIGINT', () => undefined);
   console.log(bold('mpe test'));
   setUp();
   console.log('   will not run here:');

@@ -5,6 +5,8 @@ import { root } from '../setup.mjs';
 
 /** Imports a TypeScript module, path from the root; call it after setUp, which installs tsx. */
 export async function importTypeScript(path) {
+  // Its cache would stay behind in the temporary folder.
+  process.env.TSX_DISABLE_CACHE = '1';
   const { register } = await import('tsx/esm/api');
   register();
   return import(pathToFileURL(join(root, path)).href);
