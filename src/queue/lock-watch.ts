@@ -1,0 +1,67 @@
+import type { Logger } from 'pino';
+
+interface Held {
+  readonly controller: AbortController;
+  renewedAt: number;
+}
+
+/**
+ * Fires a job's signal when its lock is lost: BullMQ said so, or the lock could not be renewed for
+ * as long as it lasts (Redis away, event loop blocked). The commit's own fence makes a late commit
+ * harmless; the signal saves the work.
+ */
+export class LockWatch {
+  readonly #lockMs: number;
+  readonly #log: Logger;
+  readonly #held = new Map<string, Held>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(lockMs: number, log: Logger) {
+    this.#lockMs = lockMs;
+    this.#log = log;
+    this.#timer = setInterval(() => this.#check(), Math.max(50, lockMs / 4));
+    this.#timer.unref();
+  }
+
+  /** Watches a job that was just taken. */
+  track(jobId: string): AbortController {
+    const controller = new AbortController();
+    this.#held.set(jobId, { controller, renewedAt: performance.now() });
+    return controller;
+  }
+
+  /** Stops watching; a newer delivery of the same job stays watched. */
+  untrack(jobId: string, controller: AbortController): void {
+    if (this.#held.get(jobId)?.controller === controller) this.#held.delete(jobId);
+  }
+
+  /** BullMQ renewed these locks. */
+  renewed(jobIds: readonly string[]): void {
+    const now = performance.now();
+    for (const jobId of jobIds) {
+      const held = this.#held.get(jobId);
+      if (held !== undefined) held.renewedAt = now;
+    }
+  }
+
+  /** BullMQ could not renew these: they are gone. */
+  lost(jobIds: readonly string[]): void {
+    for (const jobId of jobIds) {
+      const held = this.#held.get(jobId);
+      if (held === undefined || held.controller.signal.aborted) continue;
+      this.#log.warn({ event: 'queue.lock_lost', jobId }, 'the lock of a job in hand is lost');
+      held.controller.abort(new Error('the lock of this job is lost'));
+    }
+  }
+
+  #check(): void {
+    const now = performance.now();
+    const late = [...this.#held].filter(([, held]) => now - held.renewedAt > this.#lockMs);
+    if (late.length > 0) this.lost(late.map(([jobId]) => jobId));
+  }
+
+  /** Stops watching all. */
+  close(): void {
+    clearInterval(this.#timer);
+  }
+}
