@@ -1,0 +1,205 @@
+import { readdirSync, statSync } from 'node:fs';
+import { thumbprint } from '../jose/index.js';
+import type { Guid } from '../protocol/guid.js';
+import type { PrivateJwk } from '../protocol/jwk.js';
+import {
+  loadCertificate,
+  loadCertificateKey,
+  type CertificateKey,
+  type CertificatePublic,
+} from './certificate.js';
+import {
+  assertPrivate,
+  KEY_FILES,
+  keyFolderError,
+  readKeyFile,
+  readSigningKey,
+  readSiteFile,
+  readWorkerSecret,
+  type SiteFile,
+  type WorkerSecret,
+} from './key-files.js';
+import { assertKeyMatches } from './certificate-file.js';
+
+export type { WorkerSecret } from './key-files.js';
+
+/**
+ * What a process is, and so which keys it needs. An operator has the whole folder; anyone reads
+ * site.json, which holds no secret.
+ */
+export type KeyFolderRole = 'worker' | 'gateway' | 'recovery' | 'operator' | 'anyone';
+
+/** TLS of a gateway, PEM. */
+export interface GatewayTls {
+  readonly key: string;
+  /** Leaf, then CA. */
+  readonly cert: string;
+  readonly ca: string;
+}
+
+/**
+ * An opened key folder: read and checked at start for what the role needs. What another role needs
+ * is read when asked for, and refused where it is not there. Nothing here ever writes.
+ */
+export class KeyFolder {
+  readonly path: string;
+  readonly siteGuid: Guid;
+  readonly rootThumbprint: string;
+  /** SHA-256 hex; null on a site without a certificate. */
+  readonly certificateThumbprint: string | null;
+  readonly #cache = new Map<string, unknown>();
+
+  constructor(path: string, site: SiteFile) {
+    this.path = path;
+    this.siteGuid = site.siteGuid;
+    this.rootThumbprint = site.rootThumbprint;
+    this.certificateThumbprint = site.certificateThumbprint;
+  }
+
+  /** Opens the sealing keys and the fingerprint key. Worker. */
+  workerSecret(): WorkerSecret {
+    return this.#once('workerSecret', () => readWorkerSecret(this.path));
+  }
+
+  /** Signs site tokens. Gateway. */
+  tokenKey(): PrivateJwk {
+    return this.#once('tokenKey', () => this.#signingKey(KEY_FILES.tokenKey));
+  }
+
+  /** TLS key and chain. Gateway. */
+  tls(): GatewayTls {
+    return this.#once('tls', () => {
+      const tls = {
+        key: readKeyFile(this.path, KEY_FILES.tlsKey),
+        cert: readKeyFile(this.path, KEY_FILES.tlsChain),
+        ca: readKeyFile(this.path, KEY_FILES.gatewayCa),
+      };
+      assertKeyMatches(tls.key, tls.cert, `key folder ${this.path}: ${KEY_FILES.tlsChain}`);
+      return tls;
+    });
+  }
+
+  /** Wraps data keys; null on a site without a certificate. Worker. */
+  certificate(): CertificatePublic | null {
+    return this.#once('certificate', () => {
+      if (this.certificateThumbprint === null) return null;
+      const certificate = loadCertificate(readKeyFile(this.path, KEY_FILES.workerCertificate));
+      this.#assertCertificate(KEY_FILES.workerCertificate, certificate.thumbprint);
+      return certificate;
+    });
+  }
+
+  /** Opens data keys; null on a site without a certificate. Recovery service. */
+  certificateKey(): CertificateKey | null {
+    return this.#once('certificateKey', () => {
+      if (this.certificateThumbprint === null) return null;
+      const certificate = loadCertificateKey({
+        certificatePem: readKeyFile(this.path, KEY_FILES.certificate),
+        keyPem: readKeyFile(this.path, KEY_FILES.certificateKey),
+      });
+      this.#assertCertificate(KEY_FILES.certificate, certificate.thumbprint);
+      return certificate;
+    });
+  }
+
+  /** Signs site documents. Operator. */
+  rootKey(): PrivateJwk {
+    return this.#once('rootKey', () => {
+      const key = this.#signingKey(KEY_FILES.rootKey);
+      if (key.kid === this.rootThumbprint) return key;
+      throw keyFolderError(this.path, `${KEY_FILES.rootKey} is not the root key that site.json names`);
+    });
+  }
+
+  #signingKey(name: string): PrivateJwk {
+    const key = readSigningKey(this.path, name);
+    if (thumbprint(key) !== key.kid) throw keyFolderError(this.path, `${name} has a kid that is not its own`);
+    return key;
+  }
+
+  #assertCertificate(name: string, found: string): void {
+    if (found === this.certificateThumbprint) return;
+    throw keyFolderError(
+      this.path,
+      `${name} is another certificate (${found}) than site.json names (${this.certificateThumbprint ?? 'none'})`,
+    );
+  }
+
+  #once<T>(name: string, read: () => T): T {
+    if (!this.#cache.has(name)) this.#cache.set(name, read());
+    return this.#cache.get(name) as T;
+  }
+}
+
+/**
+ * Opens a key folder and reads what the role needs, so that a process with a bad folder ends at
+ * start and not at its first message. It never makes a key.
+ *
+ * @throws MpeError KEY_FOLDER_INVALID where the folder is missing, empty, of something else,
+ *   incomplete, damaged, or lets others read a private file
+ */
+// eslint-disable-next-line @typescript-eslint/require-await -- asynchronous, as key stores elsewhere will be
+export async function openKeyFolder(path: string, role: KeyFolderRole): Promise<KeyFolder> {
+  assertFolder(path);
+  const folder = new KeyFolder(path, readSiteFile(path));
+  const all = role === 'operator';
+  if (all || role === 'worker') {
+    assertSubfolder(path, 'worker');
+    folder.workerSecret();
+    folder.certificate();
+  }
+  if (all || role === 'gateway') {
+    assertSubfolder(path, 'gateway');
+    folder.tokenKey();
+    folder.tls();
+  }
+  if ((all || role === 'recovery') && folder.certificateThumbprint !== null) {
+    assertSubfolder(path, 'recovery');
+    folder.certificateKey();
+  }
+  if (all) {
+    assertSubfolder(path, 'root');
+    assertSubfolder(path, 'ca');
+    folder.rootKey();
+    readKeyFile(path, KEY_FILES.ca);
+    readKeyFile(path, KEY_FILES.caKey);
+  }
+  return folder;
+}
+
+function assertFolder(path: string): void {
+  let names: readonly string[];
+  try {
+    names = readdirSync(path);
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw keyFolderError(
+      path,
+      code === 'ENOENT'
+        ? 'does not exist. Set MPE_KEYS_DIR to the folder that "mpe site init" made, or run it on a new site'
+        : `cannot be read (${code})`,
+      error,
+    );
+  }
+  if (names.length === 0) {
+    throw keyFolderError(
+      path,
+      'is empty. Restore it from its backup; keys are made by "mpe site init" alone, never by a running process',
+    );
+  }
+  if (!names.includes(KEY_FILES.site)) {
+    throw keyFolderError(path, `is no key folder of a site: it has no ${KEY_FILES.site}. Check MPE_KEYS_DIR`);
+  }
+}
+
+function assertSubfolder(path: string, name: string): void {
+  try {
+    assertPrivate(path, name, statSync(`${path}/${name}`).mode);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    throw keyFolderError(
+      path,
+      `${name}/ is missing; this process needs it. Copy it from the site's key folder`,
+    );
+  }
+}
