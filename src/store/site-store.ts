@@ -161,7 +161,7 @@ export interface CommitPlan {
 
 /** What became of one plan. */
 export type ApplyResult =
-  /** Durable. `keysWritten` counts new identities and generations, for tests and the demo. */
+  /** Durable. `keysWritten` counts stored generations, of new keys and successors, for tests and the demo. */
   | { readonly kind: 'applied'; readonly keysWritten: number }
   /** Someone else committed in between: classify again. */
   | { readonly kind: 'raced' }
@@ -210,6 +210,8 @@ export interface ClientRow {
   readonly domain: string;
   readonly hardwareId: string;
   readonly joinType: JoinType;
+  /** Of the enrolment token that let it in. */
+  readonly tag?: string;
   readonly registeredAtMs: number;
   readonly keys: readonly ClientKeyRow[];
   readonly flags: readonly { readonly flag: string; readonly atMs: number; readonly detail: string }[];
@@ -336,7 +338,7 @@ export interface FoundKey {
   readonly volumeType: VolumeType;
   readonly firstStoredAtMs: number;
   readonly lastProvenAtMs: number;
-  /** A recovery password with a healthy generation exists. */
+  /** A recovery password with an undamaged generation exists. */
   readonly readable: boolean;
   readonly hasPackage: boolean;
   /** Another password is stored for the same key id and volume. */
@@ -406,6 +408,8 @@ export interface SiteStore {
   readDataKeys(): Promise<readonly DataKeyRow[]>;
   insertEnrolmentToken(row: EnrolmentTokenRow): Promise<void>;
   readEnrolmentTokens(): Promise<readonly EnrolmentTokenRow[]>;
+  /** Ends a token; the first time of revoking stays. False where there is no such token. */
+  revokeEnrolmentToken(tokenId: Guid, atMs: number): Promise<boolean>;
 
   findClient(clientId: Guid): Promise<ClientRow | null>;
   /** Client ids that registered this key. */

@@ -1,0 +1,54 @@
+import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Clock } from '../../ops/clock.js';
+import { MpeError } from '../../ops/errors.js';
+import { Connection } from './connection.js';
+import { checkSchema, loadMigrations, migrate } from './migrate.js';
+import { retryBusy } from './retry-busy.js';
+import { SqliteStore } from './sqlite-store.js';
+
+/** Several processes may start at once, and one may have a long migration. */
+const START_WAIT_MS = 60_000;
+
+/**
+ * Opens the site database in a SQLite file. Writable: makes the folder and the file (readable by
+ * the owner alone, as SQLite's side files then are) and applies migrations. Read-only: the file
+ * must be there with a schema that this release can read.
+ *
+ * @throws MpeError SCHEMA_MISMATCH, STORE_NOT_DURABLE, STORE_TRANSIENT, STORE_FAILED.
+ */
+export async function openSqlite(
+  path: string,
+  options: { readonly readOnly: boolean; readonly clock: Clock },
+): Promise<SqliteStore> {
+  if (options.readOnly && !existsSync(path)) {
+    throw new MpeError(
+      'SCHEMA_MISMATCH',
+      `there is no site database at ${path}: run \`mpe site init\` first`,
+    );
+  }
+  if (!options.readOnly) {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(openSync(path, 'a', 0o600));
+  }
+  const migrations = loadMigrations();
+  const connection = await retryBusy(
+    'opening the site database',
+    () => Connection.open(path, { readOnly: options.readOnly }),
+    START_WAIT_MS,
+  );
+  try {
+    await retryBusy(
+      'migrating the site database',
+      () =>
+        options.readOnly
+          ? checkSchema(connection, migrations)
+          : migrate(connection, migrations, options.clock.now()),
+      START_WAIT_MS,
+    );
+    return new SqliteStore(connection, path, options.clock);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
