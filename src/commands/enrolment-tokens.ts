@@ -1,0 +1,140 @@
+import { createHash, randomBytes } from 'node:crypto';
+import type { Command } from 'commander';
+import { clockOf, loadConfig } from '../config/index.js';
+import { MpeError } from '../ops/errors.js';
+import { formatEnrolmentToken } from '../protocol/enrolment-token.js';
+import { newGuid, parseGuid } from '../protocol/guid.js';
+import type { EnrolmentTokenRow } from '../store/site-store.js';
+import { group } from './group.js';
+import { numberOption } from './number-option.js';
+import { print, printJson, table, time } from './output.js';
+import { requireSite, withStore } from './with-store.js';
+
+const DAY_MS = 86_400_000;
+
+/** `mpe enrolment-tokens create|list|revoke`. */
+export function register(program: Command): void {
+  const tokens = group(program, 'enrolment-tokens', 'Tokens with which new clients enrol');
+  tokens
+    .command('create')
+    .description('make a token; it is shown once')
+    .option('--uses <n>', 'clients that may enrol with it', numberOption('--uses', 1, 10_000_000), 1)
+    .option('--days <n>', 'days until it expires', numberOption('--days', 1, 3_650), 7)
+    .option('--tag <tag>', 'tag that its clients get, for policies', '')
+    .option('--json', 'print it as JSON', false)
+    .action(create);
+  tokens
+    .command('list')
+    .description('list tokens; none shows its secret')
+    .option('--json', 'print them as JSON', false)
+    .action(list);
+  tokens
+    .command('revoke')
+    .description('end a token; clients that enrolled with it stay')
+    .argument('<id>', 'id of the token, from the list')
+    .action(revoke);
+}
+
+interface CreateOptions {
+  readonly uses: number;
+  readonly days: number;
+  readonly tag: string;
+  readonly json: boolean;
+}
+
+async function create(options: CreateOptions): Promise<void> {
+  if (!/^[A-Za-z0-9._-]{0,64}$/.test(options.tag)) {
+    throw new MpeError('USAGE', '--tag must have at most 64 of A-Z a-z 0-9 . _ -');
+  }
+  const config = loadConfig();
+  await withStore(config, async (store) => {
+    const site = await requireSite(store);
+    const now = clockOf(config, site.testSite).now();
+    const secret = randomBytes(32);
+    const row: EnrolmentTokenRow = {
+      tokenId: newGuid(),
+      secretHash: createHash('sha256').update(secret).digest(),
+      usesAllowed: options.uses,
+      usesLeft: options.uses,
+      expiresAtMs: now + options.days * DAY_MS,
+      tag: options.tag,
+      revokedAtMs: null,
+      createdAtMs: now,
+    };
+    await store.insertEnrolmentToken(row);
+    const token = formatEnrolmentToken({
+      siteGuid: site.siteGuid,
+      rootThumbprint: site.rootThumbprint,
+      secret,
+    });
+    if (options.json) printJson({ tokenId: row.tokenId, enrolmentToken: token, ...times(row) });
+    else
+      print(
+        `Token ${row.tokenId}, ${row.usesAllowed} uses, until ${time(row.expiresAtMs)}; shown this once:`,
+        '',
+        `  ${token}`,
+      );
+  });
+}
+
+const times = (row: EnrolmentTokenRow): { readonly createdAt: string; readonly expiresAt: string } => ({
+  createdAt: time(row.createdAtMs),
+  expiresAt: time(row.expiresAtMs),
+});
+
+async function list(options: { readonly json: boolean }): Promise<void> {
+  const config = loadConfig();
+  await withStore(
+    config,
+    async (store) => {
+      const site = await requireSite(store);
+      const now = clockOf(config, site.testSite).now();
+      const rows = await store.readEnrolmentTokens();
+      if (options.json) {
+        printJson(
+          rows.map((row) => ({
+            tokenId: row.tokenId,
+            state: stateOf(row, now),
+            usesAllowed: row.usesAllowed,
+            usesLeft: row.usesLeft,
+            tag: row.tag,
+            ...times(row),
+          })),
+        );
+        return;
+      }
+      print(
+        ...table(
+          ['id', 'state', 'uses left', 'of', 'expires', 'tag'],
+          rows.map((row) => [
+            row.tokenId,
+            stateOf(row, now),
+            String(row.usesLeft),
+            String(row.usesAllowed),
+            time(row.expiresAtMs),
+            row.tag,
+          ]),
+        ),
+      );
+    },
+    { readOnly: true },
+  );
+}
+
+function stateOf(row: EnrolmentTokenRow, nowMs: number): 'usable' | 'revoked' | 'expired' | 'used up' {
+  if (row.revokedAtMs !== null) return 'revoked';
+  if (row.expiresAtMs <= nowMs) return 'expired';
+  return row.usesLeft > 0 ? 'usable' : 'used up';
+}
+
+async function revoke(id: string): Promise<void> {
+  const tokenId = parseGuid(id);
+  const config = loadConfig();
+  await withStore(config, async (store) => {
+    const site = await requireSite(store);
+    const revoked = await store.revokeEnrolmentToken(tokenId, clockOf(config, site.testSite).now());
+    if (!revoked)
+      throw new MpeError('USAGE', `there is no token ${tokenId}; see "mpe enrolment-tokens list"`);
+    print(`Token ${tokenId} is revoked.`);
+  });
+}

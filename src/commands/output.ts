@@ -1,0 +1,31 @@
+/** Writes lines to standard output: what a command was asked for. Logs go elsewhere. */
+export function print(...lines: readonly string[]): void {
+  process.stdout.write(`${lines.join('\n')}\n`);
+}
+
+/** Writes one JSON value, for `--json`. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2));
+}
+
+/** Writes to standard error: warnings, and what must not end up in a pipe. */
+export function warn(...lines: readonly string[]): void {
+  process.stderr.write(`${lines.join('\n')}\n`);
+}
+
+/** Rows under a heading, in columns as wide as their widest cell. */
+export function table(heading: readonly string[], rows: readonly (readonly string[])[]): readonly string[] {
+  const all = [heading, ...rows];
+  const widths = heading.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  return all.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+/** A time as people and machines read it: ISO 8601, UTC, seconds. */
+export function time(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
