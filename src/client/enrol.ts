@@ -1,0 +1,133 @@
+import { hostname } from 'node:os';
+import { generatePrivateKey } from '../jose/index.js';
+import { MpeError } from '../ops/errors.js';
+import { parseEnrolmentToken } from '../protocol/enrolment-token.js';
+import { newGuid } from '../protocol/guid.js';
+import type { ClientOptions, Settings } from './context.js';
+import { siteAgent } from './refresh-site.js';
+import { makeRegistration, sendRegistration, type Machine } from './registration.js';
+import { clientSettings, gatewayUrl } from './settings.js';
+import { fetchSite } from './site.js';
+import { StateFile } from './state-file.js';
+import { StateKeeper } from './state-keeper.js';
+import type { StateStore } from './state-store.js';
+
+/** What enrolment needs. */
+export interface EnrolOptions extends ClientOptions {
+  /** A gateway, e.g. `https://mp1.example.org:8443`. */
+  readonly url: string;
+  /** The whole text, `mpe1.…`. */
+  readonly enrolmentToken: string;
+  /** The client's folder, or a store. One client, one folder. */
+  readonly state: string | StateStore;
+  /** Hints for operators. Default: this host's name. */
+  readonly machine?: Partial<Machine>;
+  /** How long to wait for the registration, milliseconds. Default 60,000. */
+  readonly registrationTimeoutMs?: number;
+}
+
+/** The client's store from a folder's path, or as given. */
+export function openState(state: string | StateStore): StateStore {
+  return typeof state === 'string' ? StateFile.open(state) : state;
+}
+
+/**
+ * Enrols: believes the site by the token's root thumbprint, makes key and client id, has them on
+ * disk, registers. Running it again in the same folder goes on with the same key and request;
+ * where the client is registered already it does nothing.
+ *
+ * @throws MpeError NOT_AUTHENTIC (not the token's site), REGISTRATION_REFUSED, UNREACHABLE,
+ *   STATE_INVALID (the folder belongs to another site), STATE_LOCKED, VALUE_INVALID (the token).
+ */
+export async function enrolState(
+  store: StateStore,
+  options: EnrolOptions,
+): Promise<{ keeper: StateKeeper; settings: Settings }> {
+  const settings = clientSettings(options);
+  const url = gatewayUrl(options.url);
+  const token = parseEnrolmentToken(options.enrolmentToken);
+  const keeper = (await StateKeeper.load(store)) ?? (await firstState(store, url, token, options, settings));
+  const { siteGuid, rootThumbprint, registrationRequest, gatewayCa } = keeper.state;
+  if (siteGuid !== token.siteGuid || rootThumbprint !== token.rootThumbprint) {
+    throw new MpeError(
+      'STATE_INVALID',
+      'the folder holds a client of another site; use a folder of its own for each enrolment',
+    );
+  }
+  if (registrationRequest === null) return { keeper, settings };
+
+  const agent = siteAgent(gatewayCa, settings);
+  try {
+    const reply = await sendRegistration(
+      { agent, url, settings },
+      Buffer.from(registrationRequest, 'base64'),
+      options.registrationTimeoutMs ?? 60_000,
+    );
+    await keeper.update((state) => {
+      state.url = url.origin;
+      state.registered = true;
+      state.epoch = Math.max(reply.epoch, 1);
+      // Holds the token's secret, which is not needed any more.
+      state.registrationRequest = null;
+    });
+    settings.onEvent({
+      event: 'client.registered',
+      clientId: keeper.state.clientId,
+      epoch: keeper.state.epoch,
+    });
+  } finally {
+    agent.destroy();
+  }
+  return { keeper, settings };
+}
+
+async function firstState(
+  store: StateStore,
+  url: URL,
+  token: ReturnType<typeof parseEnrolmentToken>,
+  options: EnrolOptions,
+  settings: Settings,
+): Promise<StateKeeper> {
+  const { siteGuid, rootThumbprint, secret } = token;
+  const site = await fetchSite({ url, siteGuid, rootThumbprint, heldVersion: 0 }, settings.timeoutMs);
+  const key = await generatePrivateKey('ES256');
+  const clientId = newGuid();
+  const request = await makeRegistration({
+    siteGuid,
+    clientId,
+    key,
+    secret,
+    machine: {
+      machineName: options.machine?.machineName ?? hostname(),
+      domain: options.machine?.domain ?? '',
+      hardwareId: options.machine?.hardwareId ?? '',
+      joinType: options.machine?.joinType ?? 'UNSPECIFIED',
+    },
+    createdAtMs: settings.now(),
+  });
+  const { kid, x = '', y = '', d } = key;
+  return StateKeeper.create(store, {
+    format: 1,
+    url: url.origin,
+    siteGuid,
+    rootThumbprint,
+    siteDocument: site.jws,
+    siteDocumentVersion: site.document.version,
+    gatewayCa: site.ca,
+    clientId,
+    key: { kty: 'EC', crv: 'P-256', kid, alg: 'ES256', x, y, d },
+    registered: false,
+    registrationRequest: request.toString('base64'),
+    renewal: null,
+    epoch: 0,
+    nextSequence: '1',
+    messages: [],
+    held: [],
+    safe: {},
+    commands: [],
+    commandsAtMs: 0,
+    serverTimeMs: 0,
+    registerAnew: false,
+    settled: [],
+  });
+}

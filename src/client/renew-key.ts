@@ -1,0 +1,48 @@
+import { generatePrivateKey } from '../jose/index.js';
+import type { ClientContext } from './context.js';
+import { makeRegistration, sendRegistration } from './registration.js';
+
+/**
+ * Registers a new key for the same client id, signed by the old key too. The new key and its
+ * request are on disk before they are sent, so an interrupted renewal goes on with the same key.
+ * Pending messages stay; they are signed with the new key from then on.
+ *
+ * @throws MpeError REGISTRATION_REFUSED, UNREACHABLE (call it again), NOT_AUTHENTIC.
+ */
+export async function renewKey(context: ClientContext, timeoutMs: number): Promise<void> {
+  const { keeper, settings } = context;
+  let renewal = keeper.state.renewal;
+  if (renewal === null) {
+    const fresh = await generatePrivateKey('ES256');
+    const { siteGuid, clientId, key } = keeper.state;
+    const request = await makeRegistration({
+      siteGuid,
+      clientId,
+      key: fresh,
+      previousKey: key,
+      machine: { machineName: '', domain: '', hardwareId: '', joinType: 'UNSPECIFIED' },
+      createdAtMs: settings.now(),
+    });
+    const { kid, x = '', y = '', d } = fresh;
+    renewal = {
+      key: { kty: 'EC', crv: 'P-256', kid, alg: 'ES256', x, y, d },
+      request: request.toString('base64'),
+    };
+    const made = renewal;
+    await keeper.update((state) => {
+      state.renewal = made;
+    });
+  }
+  const { key, request } = renewal;
+  const reply = await sendRegistration(context, Buffer.from(request, 'base64'), timeoutMs);
+  await keeper.update((state) => {
+    state.key = key;
+    state.renewal = null;
+    state.epoch = Math.max(state.epoch, reply.epoch);
+  });
+  settings.onEvent({
+    event: 'client.registered',
+    clientId: keeper.state.clientId,
+    epoch: keeper.state.epoch,
+  });
+}
