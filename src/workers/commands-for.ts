@@ -1,0 +1,59 @@
+import type { Command } from '../protocol/client-message.js';
+import type { Guid } from '../protocol/guid.js';
+import type { Classified } from '../store/site-store.js';
+import { first, type Gates } from './gates.js';
+import type { Prepared } from './types.js';
+
+/**
+ * The commands of a reply: the whole present state, so that order and repetition do not matter.
+ *
+ *  * ROTATE_KEY for every open request on a key that this client has proven.
+ *  * ESCROW for key IDs in the client's current set that the site cannot read from it, except what a
+ *    gate would refuse. What this message itself brings is not asked for.
+ *
+ * @param brought `${volumeId}/${keyId}` whose recovery password this message commits
+ */
+export function commandsFor(
+  prepared: Prepared,
+  facts: Classified,
+  gates: Gates,
+  brought: ReadonlySet<string>,
+): Command[] {
+  const commands: Command[] = facts.rotations.map((request) => ({
+    type: 'ROTATE_KEY',
+    requestId: request.requestId,
+    volumeId: request.volumeId,
+    keyId: request.keyId,
+    deadlineMs: request.deadlineMs,
+  }));
+  if (gates.noPolicy || gates.observeOnly || gates.secret !== 'NONE') return commands;
+  const wanted = new Map<Guid, Set<Guid>>();
+  const want = (volumeId: Guid, keyId: Guid): void => {
+    wanted.set(volumeId, (wanted.get(volumeId) ?? new Set()).add(keyId));
+  };
+  // A late message (a higher sequence is known) does not replace reports; its sets are old.
+  const late = facts.highestSequence > prepared.rank.sequence;
+  const reported = new Set<Guid>(late ? [] : prepared.judged.volumes.map((volume) => volume.volumeId));
+  if (!late) {
+    for (const volume of prepared.judged.volumes) {
+      if (gates.volume(volume.volumeType) !== 'NONE') continue;
+      for (const keyId of volume.keyIds) {
+        const ref = `${volume.volumeId}/${keyId}`;
+        if (!facts.readable.has(ref) && !brought.has(ref)) want(volume.volumeId, keyId);
+      }
+    }
+  }
+  // Of volumes that this message does not report, the type is not at hand: they are asked for only
+  // where every type is taken. The next check-in reports them all.
+  const anyType = first(gates.volume('OS'), gates.volume('REMOVABLE')) === 'NONE';
+  if (anyType) {
+    for (const ref of facts.unreadable) {
+      const [volumeId, keyId] = ref.split('/') as [Guid, Guid];
+      if (!reported.has(volumeId) && !brought.has(ref)) want(volumeId, keyId);
+    }
+  }
+  for (const volumeId of [...wanted.keys()].sort()) {
+    commands.push({ type: 'ESCROW', volumeId, keyIds: [...(wanted.get(volumeId) ?? [])].sort() });
+  }
+  return commands;
+}

@@ -1,0 +1,96 @@
+import { sealReply } from '../jose/index.js';
+import { encodeReplyStatement } from '../protocol/encode.js';
+import type { Command, ItemResult, MessageReply, VolumeResult } from '../protocol/client-message.js';
+import type { Guid } from '../protocol/guid.js';
+import {
+  DISPOSITION_RETRY,
+  REASON_TABLE,
+  type Disposition,
+  type Reason,
+  type Retry,
+} from '../protocol/vocabulary.js';
+import { MpeError } from '../ops/errors.js';
+import type { ReplyTarget } from './types.js';
+
+/** What a reply says beside its addressee. */
+export interface ReplyContent {
+  readonly disposition: Disposition;
+  readonly reason: Reason;
+  readonly volumes: readonly VolumeResult[];
+  readonly tpmOwnerAuth: ItemResult | null;
+  readonly committedAtMs: number | null;
+  readonly highestSequence: bigint;
+  readonly commands: readonly Command[];
+  readonly registerAnew: boolean;
+}
+
+/** What the site adds to every sealed reply. */
+export interface ReplySite {
+  readonly siteGuid: Guid;
+  readonly siteDocumentVersion: number;
+  readonly nowMs: number;
+}
+
+/** What a client does next, by the one table of reasons. */
+export function retryOf(disposition: Disposition, reason: Reason): Retry {
+  if (reason !== 'NONE') return REASON_TABLE[reason].retry;
+  switch (disposition) {
+    case 'QUEUED':
+    case 'COMMITTED':
+    case 'ALREADY_COMMITTED':
+      return DISPOSITION_RETRY[disposition];
+    case 'PARTIAL':
+    case 'REJECTED':
+    case 'QUARANTINED':
+      throw new MpeError('INTERNAL', `a ${disposition} reply needs a reason`);
+  }
+}
+
+/** A reply with nothing sealed in it: advice to keep the old protector and come back. */
+export function unsealedReply(
+  messageId: Guid,
+  disposition: Disposition,
+  reason: Reason,
+  retryAfterSeconds = 0,
+): MessageReply {
+  return {
+    messageId,
+    disposition,
+    reason,
+    retry: retryOf(disposition, reason),
+    retryAfterSeconds,
+    sealedReply: '',
+  };
+}
+
+/**
+ * Builds the reply to a verified message and seals its statement under the message's reply key.
+ * Where the head could not be read there is no reply key, and the reply stays unsealed.
+ */
+export async function sealedReply(
+  target: ReplyTarget,
+  site: ReplySite,
+  content: ReplyContent,
+): Promise<MessageReply> {
+  const reply = unsealedReply(target.messageId, content.disposition, content.reason);
+  if (target.replyKey === null) return reply;
+  const statement = encodeReplyStatement({
+    siteGuid: site.siteGuid,
+    clientId: target.clientId,
+    messageId: target.messageId,
+    payloadDigest: target.digest,
+    disposition: content.disposition,
+    reason: content.reason,
+    retry: reply.retry,
+    volumes: content.volumes,
+    ...(content.tpmOwnerAuth === null ? {} : { tpmOwnerAuth: content.tpmOwnerAuth }),
+    ...(content.committedAtMs === null ? {} : { committedAtMs: content.committedAtMs }),
+    serverTimeMs: site.nowMs,
+    highestSequence: content.highestSequence,
+    siteDocumentVersion: site.siteDocumentVersion,
+    commands: content.commands,
+    registerAnew: content.registerAnew,
+    epoch: target.epoch,
+  });
+  return { ...reply, sealedReply: await sealReply(statement, target.replyKey, target.messageId) };
+}
