@@ -40,6 +40,8 @@ export class EngineProcess {
   readonly #from: number;
   readonly #onExit: () => void;
   #ended: Ended | null = null;
+  /** We ended it, by `kill` or `stop`. */
+  killed = false;
   /** Settles when the process is gone. */
   readonly ended: Promise<Ended>;
 
@@ -122,12 +124,14 @@ export class EngineProcess {
 
   /** kill -9 of it and of what it started, as a crash of the machine would. */
   async kill(): Promise<void> {
+    this.killed = true;
     if (this.running) killGroup(this.#child.pid, 'SIGKILL');
     await this.ended;
   }
 
   /** An orderly stop; fails when it takes longer than the bound (and kills it then). */
   async stop(boundMs = 30_000): Promise<Ended> {
+    this.killed = true;
     this.signal('SIGTERM');
     const late = sleep(boundMs, null, { ref: false });
     const ended = await Promise.race([this.ended, late]);

@@ -70,7 +70,7 @@ export class Engine {
 
   /** Makes the site; returns the first enrolment token. */
   async initSite(more: readonly string[] = []): Promise<string> {
-    const args = ['site', 'init', '--name', 'TEST', '--test-site', '--hostname', 'localhost', ...more];
+    const args = ['site', 'init', '--name', 'TEST', '--test-site', ...more];
     const { stdout } = await this.run(args);
     const token = /mpe1\.[0-9a-f]{32}\.[\w-]+\.[\w-]+/.exec(stdout)?.[0];
     if (token === undefined) throw new Error(`site init printed no enrolment token:\n${stdout}`);

@@ -1,0 +1,244 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Engine } from '../support/engine.js';
+import { Fleet, type FleetSnapshot, type MadeMessage } from '../support/fleet.js';
+import { SeededRandom } from '../support/random.js';
+import { auditSite, openSite, siteHashOf } from '../support/site-audit.js';
+import { tempFolder } from '../support/temp.js';
+import { carryOut, planFaults, type FaultReport, type Victim } from './faults.js';
+
+/** A campaign: every seed sends the same messages to a copy of the same site, with other kills. */
+export interface CampaignOptions {
+  readonly seeds: number;
+  readonly messages: number;
+  readonly firstSeed: number;
+  readonly print: (line: string) => void;
+}
+
+/** One line of the matrix. */
+export interface SeedResult {
+  readonly seed: number;
+  readonly kills: Readonly<Record<Victim, number>>;
+  readonly told: number;
+  readonly pending: number;
+  readonly resent: number;
+  readonly lost: number;
+  readonly doubled: number;
+  readonly unreadable: number;
+  readonly surplus: number;
+  readonly hashEqual: boolean;
+  readonly poisonDead: boolean;
+  readonly seconds: number;
+}
+
+const CLIENTS = 25;
+const FAULT_ROUNDS = 3;
+const DRAIN_MS = 180_000;
+
+/** What the runs of a campaign start from. */
+interface Base {
+  readonly engine: Engine;
+  readonly snapshot: FleetSnapshot;
+  /** One client with one message: the poison. */
+  readonly poison: FleetSnapshot;
+}
+
+/**
+ * Runs the campaign and prints its matrix. True when every run kept every promise:
+ * each message whose client verified COMMITTED is there once and readable, re-sends brought in the
+ * rest, the site hash equals the undisturbed run's, and the poison message ended as a dead letter.
+ */
+export async function runCampaign(options: CampaignOptions): Promise<boolean> {
+  const { print, messages } = options;
+  const began = performance.now();
+  const base = await prepare(messages);
+  try {
+    const undisturbed = await runUndisturbed(base);
+    print(
+      `   undisturbed: ${messages} messages in ${undisturbed.seconds.toFixed(1)} s, site ${undisturbed.hash.slice(0, 12)}…`,
+    );
+    print('   seed  kills w/g/r   told  re-sent  lost  twice  unreadable  surplus  hash   poison  seconds');
+    let good = true;
+    for (let seed = options.firstSeed; seed < options.firstSeed + options.seeds; seed += 1) {
+      const result = await runSeed(base, seed, undisturbed.hash);
+      print(matrixLine(result));
+      good &&= isGood(result, messages);
+      if (!isGood(result, messages))
+        print(
+          `   ✗ seed ${seed} broke a promise. Again: npm run chaos -- --seeds 1 --first-seed ${seed} --messages ${messages}`,
+        );
+    }
+    const minutes = (performance.now() - began) / 60_000;
+    print(
+      `   ${good ? 'every run kept every promise' : 'PROMISES WERE BROKEN'}; ${minutes.toFixed(1)} minutes`,
+    );
+    return good;
+  } finally {
+    await base.engine.dispose();
+  }
+}
+
+/** Whether a run kept its promises. */
+export function isGood(result: SeedResult, messages: number): boolean {
+  return (
+    result.told === messages &&
+    result.pending + result.lost + result.doubled + result.unreadable + result.surplus === 0 &&
+    result.hashEqual &&
+    result.poisonDead
+  );
+}
+
+function matrixLine(result: SeedResult): string {
+  const { kills } = result;
+  const cells = [
+    String(result.seed).padStart(7),
+    `${kills.worker}/${kills.gateway}/${kills.redis}`.padStart(11),
+    String(result.told).padStart(7),
+    String(result.resent).padStart(7),
+    String(result.lost).padStart(5),
+    String(result.doubled).padStart(5),
+    String(result.unreadable).padStart(10),
+    String(result.surplus).padStart(7),
+    result.hashEqual ? 'equal' : 'OTHER',
+    result.poisonDead ? 'dead' : 'ALIVE',
+    result.seconds.toFixed(1).padStart(7),
+  ];
+  return cells.join('  ');
+}
+
+/** Makes a site, enrols clients and has them make their messages; nothing is sent. */
+export async function prepare(messages: number): Promise<Base> {
+  const { engine, enrolmentToken } = await Engine.create({ workers: 1 });
+  try {
+    const random = new SeededRandom(messages);
+    const { url } = engine;
+    const fleet = await Fleet.enrol({ url, enrolmentToken, clients: Math.min(CLIENTS, messages) });
+    await fleet.prepare(messages, random);
+    const poisoner = await Fleet.enrol({ url, enrolmentToken, clients: 1, namePrefix: 'POISON' });
+    await poisoner.prepare(1, random);
+    const base = { engine, snapshot: await fleet.snapshot(), poison: await poisoner.snapshot() };
+    await fleet.close();
+    await poisoner.close();
+    await engine.stop();
+    return base;
+  } catch (error) {
+    await engine.dispose();
+    throw error;
+  }
+}
+
+/** The same messages with nothing killed: what every other run must come to. */
+export async function runUndisturbed(base: Base): Promise<{ hash: string; seconds: number }> {
+  return onCopy(base, {}, async (engine) => {
+    await engine.start();
+    const began = performance.now();
+    const fleet = await Fleet.load(base.snapshot, engine.url);
+    const report = await fleet.drain(DRAIN_MS);
+    await fleet.close();
+    const seconds = (performance.now() - began) / 1000;
+    if (report.pending > 0) throw new Error(`${report.pending} messages pending in the undisturbed run`);
+    await engine.stop();
+    const audit = await auditSite(engine.home, fleet.messages, report.told);
+    if (audit.lost.length + audit.unreadable.length + audit.surplus.length + audit.doubled > 0)
+      throw new Error(`the undisturbed run is not clean: ${JSON.stringify(audit)}`);
+    return { hash: await siteHashOf(engine.home), seconds };
+  });
+}
+
+/** One run with kills at moments that the seed decides, and a poison message in its midst. */
+export async function runSeed(base: Base, seed: number, expectedHash: string): Promise<SeedResult> {
+  const poison = base.poison.messages[0];
+  if (poison === undefined) throw new Error('no poison message');
+  return onCopy(base, { MPE_TEST_POISON: poison.messageId }, async (engine) => {
+    await engine.start();
+    const began = performance.now();
+    const keeper = keepWorkersAlive(engine);
+    const fleet = await Fleet.load(base.snapshot, engine.url);
+    const poisoner = await Fleet.load(base.poison, engine.url);
+    const kills: Record<Victim, number> = { worker: 0, gateway: 0, redis: 0 };
+    let finished = false;
+    const faults = planFaults(new SeededRandom(seed), fleet.messages.length, FAULT_ROUNDS);
+    const chaos = carryOut(engine, faults, {
+      replies: () => fleet.replies,
+      finished: () => finished,
+      onFault: (fault: FaultReport) => void (kills[fault.victim] += 1),
+    });
+    const stopPoison = new AbortController();
+    const poisoning = poisoner.drain(DRAIN_MS, stopPoison.signal);
+    const report = await fleet.drain(DRAIN_MS);
+    finished = true;
+    await chaos;
+    const poisonDead = await untilDead(engine, poison, 60_000);
+    stopPoison.abort();
+    await poisoning;
+    await keeper.stop();
+    await Promise.all([fleet.close(), poisoner.close()]);
+    await engine.stop();
+    const told = new Set(report.told.map((one) => one.messageId));
+    const audit = await auditSite(engine.home, fleet.messages, report.told);
+    return {
+      seed,
+      kills,
+      told: told.size,
+      pending: report.pending,
+      resent: report.sent - fleet.messages.length,
+      lost: audit.lost.length,
+      doubled: audit.doubled,
+      unreadable: audit.unreadable.length,
+      surplus: audit.surplus.length,
+      hashEqual: (await siteHashOf(engine.home)) === expectedHash,
+      poisonDead,
+      seconds: (performance.now() - began) / 1000,
+    };
+  });
+}
+
+/** Runs on a copy of the base site, which is removed with every process of it. */
+async function onCopy<T>(
+  base: Base,
+  settings: Record<string, string>,
+  work: (engine: Engine) => Promise<T>,
+): Promise<T> {
+  const folder = tempFolder('mpe-run-');
+  base.engine.copyTo(folder);
+  const engine = Engine.at({ folder, workers: 2, settings: { MPE_WORKER_DRAIN_MS: '8000', ...settings } });
+  try {
+    return await work(engine);
+  } finally {
+    await engine.dispose();
+  }
+}
+
+/** Starts workers that ended by themselves again, as a service manager does: the poison aborts them. */
+export function keepWorkersAlive(engine: Engine): { stop(): Promise<void> } {
+  let stopping = false;
+  const loop = async (): Promise<void> => {
+    while (!stopping) {
+      for (const [index, worker] of engine.workers.entries())
+        if (worker?.running === false && !worker.killed)
+          await engine.startWorker(index).catch(() => undefined);
+      await sleep(100);
+    }
+  };
+  const running = loop();
+  return {
+    stop: async () => {
+      stopping = true;
+      await running;
+    },
+  };
+}
+
+/** Whether the message becomes a dead letter within the time. */
+async function untilDead(engine: Engine, message: MadeMessage, timeoutMs: number): Promise<boolean> {
+  const until = performance.now() + timeoutMs;
+  const store = await openSite(engine.home);
+  try {
+    while (performance.now() < until) {
+      if ((await store.findDeadLetter(message.clientId, message.messageId)) !== null) return true;
+      await sleep(200);
+    }
+    return false;
+  } finally {
+    await store.close();
+  }
+}

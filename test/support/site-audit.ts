@@ -1,0 +1,112 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import type { Guid } from '../../src/protocol/guid.js';
+import { openKeyFolder } from '../../src/secrets/key-folder.js';
+import { SecretOpener } from '../../src/secrets/open-secret.js';
+import { openStore } from '../../src/store/open-store.js';
+import type { SiteCounts, SiteStore } from '../../src/store/site-store.js';
+import type { MadeMessage, OwnCopy, Told } from './fleet.js';
+
+/** What the site database holds, held against what the clients know. */
+export interface AuditReport {
+  /** Messages that a client was told COMMITTED and that are not there, or not as committed. */
+  readonly lost: readonly Guid[];
+  /** Secrets of committed messages that are not stored or do not open to the client's copy. */
+  readonly unreadable: readonly string[];
+  /** Stored secrets that no client sent, or that are stored more than once. */
+  readonly surplus: readonly string[];
+  /** Outcomes beyond one for each message that leaves one. */
+  readonly doubled: number;
+  /** Secrets opened with the certificate and found equal. */
+  readonly opened: number;
+  readonly counts: SiteCounts;
+}
+
+const nameOf = (copy: { kind: string; keyId: string; volumeId: string }): string =>
+  `${copy.kind} ${copy.volumeId}/${copy.keyId}`;
+
+/** A name and a digest of the value: equal for equal secrets, and safe to print. */
+const printOf = (copy: OwnCopy): string =>
+  `${nameOf(copy)} ${createHash('sha256').update(copy.value).digest('hex').slice(0, 16)}`;
+
+/** Opens the site database of an engine's home folder for reading. */
+export async function openSite(home: string): Promise<SiteStore> {
+  return openStore({ kind: 'sqlite', path: join(home, 'site.db') }, { readOnly: true });
+}
+
+/**
+ * Compares the database with the clients' own copies: everything that was told COMMITTED is there
+ * once and opens to exactly what the machine knows; nothing else is there.
+ *
+ * @param others secrets that may be there beside those of `messages`.
+ */
+export async function auditSite(
+  home: string,
+  messages: readonly MadeMessage[],
+  told: readonly Told[],
+  others: readonly OwnCopy[] = [],
+): Promise<AuditReport> {
+  const keys = await openKeyFolder(join(home, 'keys'), 'recovery');
+  const store = await openSite(home);
+  try {
+    const opener = await SecretOpener.create({
+      siteGuid: keys.siteGuid,
+      certificateKey: keys.certificateKey(),
+      dataKeys: await store.readDataKeys(),
+    });
+    const committed = new Set(
+      told
+        .filter((one) => one.disposition === 'COMMITTED' || one.disposition === 'ALREADY_COMMITTED')
+        .map((one) => one.messageId),
+    );
+    const lost: Guid[] = [];
+    const wanted = new Set<string>();
+    const known = new Set([...messages.flatMap((message) => message.copies), ...others].map(printOf));
+    let outcomes = 0;
+    for (const message of messages) {
+      const outcome = await store.findOutcome(message.clientId, message.messageId);
+      if (outcome !== null) outcomes += 1;
+      if (!committed.has(message.messageId)) continue;
+      if (message.bodyType !== 'CHECK_IN' && outcome?.disposition !== 'COMMITTED')
+        lost.push(message.messageId);
+      for (const copy of message.copies) wanted.add(printOf(copy));
+    }
+    const seen = new Set<string>();
+    const surplus: string[] = [];
+    const damaged: string[] = [];
+    for await (const { identity, content } of store.streamSecrets()) {
+      const value = await opener.open(identity, content).catch(() => null);
+      if (value === null) {
+        damaged.push(nameOf(identity));
+        continue;
+      }
+      const print = printOf({ ...identity, value });
+      if (!known.has(print) || seen.has(print)) surplus.push(nameOf(identity));
+      seen.add(print);
+      wanted.delete(print);
+    }
+    const counts = await store.counts();
+    return {
+      lost,
+      unreadable: [...new Set([...wanted, ...damaged])],
+      surplus,
+      doubled: counts.outcomes - outcomes,
+      opened: seen.size,
+      counts,
+    };
+  } finally {
+    await store.close();
+  }
+}
+
+/** The site hash of a home folder: what must be equal between runs of the same messages. */
+export async function siteHashOf(home: string): Promise<string> {
+  const store = await openSite(home);
+  try {
+    const hash = createHash('sha256');
+    for await (const line of store.hashLines()) hash.update(`${line.table}\t${line.columns.join('\t')}\n`);
+    return hash.digest('hex');
+  } finally {
+    await store.close();
+  }
+}
