@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: it only dispatches. One file per command under src/commands/, one line here. */
 import { Command, CommanderError } from 'commander';
+import * as client from './commands/client.js';
 import * as enrolmentTokens from './commands/enrolment-tokens.js';
 import * as secretsVerify from './commands/secrets-verify.js';
 import * as siteInit from './commands/site-init.js';
@@ -15,6 +16,7 @@ const COMMANDS: readonly { register(program: Command): void }[] = [
   siteShow,
   enrolmentTokens,
   secretsVerify,
+  client,
 ];
 
 /** Exit status of a wrong call or configuration; everything else that fails is 1. */
