@@ -189,11 +189,16 @@ function printReport(report: Report): void {
   for (const { kind, keyId, generation, problem } of report.problems) {
     print(`${kind} of key ID ${keyId}, generation ${generation}: ${problem}`);
   }
-  print(
-    '',
-    report.failures === 0
-      ? 'Every stored secret opens and equals its fingerprint.'
-      : `${report.failures} problems. Clients that still hold these keys are asked for them again once they are ` +
-          'marked damaged; until then do not remove a backup.',
-  );
+  print('', verdict(report));
+}
+
+function verdict(report: Report): string {
+  if (report.failures > 0) {
+    return (
+      `${report.failures} problems. Clients that still hold these keys are asked for them again once they are ` +
+      'marked damaged; until then do not remove a backup.'
+    );
+  }
+  const stored = SECRET_KINDS.some((kind) => report.kinds[kind].ok > 0);
+  return stored ? 'Every stored secret opens and equals its fingerprint.' : 'No secret is stored.';
 }

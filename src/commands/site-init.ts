@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
 import { clockOf, loadConfig, type Config } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
-import type { CreatedSite } from '../secrets/create-site.js';
+import type { CreatedSite, CreateSiteOptions } from '../secrets/create-site.js';
 import { gatewayNames } from '../secrets/gateway-names.js';
 import { assertNoKeyFolder, emptyFolder } from '../secrets/write-key-folder.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -15,6 +15,7 @@ interface Options {
   readonly hostname: readonly string[];
   readonly testSite: boolean;
   readonly plaintextConsent: boolean;
+  readonly fixtureKeys?: string;
   readonly json: boolean;
 }
 
@@ -27,6 +28,7 @@ export function register(program: Command): void {
     .option('--hostname <names...>', 'names or addresses of the gateways, beside localhost and this host', [])
     .option('--test-site', 'allow MPE_TEST_* settings; cannot be taken back', false)
     .option('--plaintext-consent', 'no certificate: store keys in plain text. For isolated tests', false)
+    .option('--fixture-keys <folder>', 'with --test-site: the published keys of a fixture set')
     .option('--json', 'print the result as JSON', false)
     .action(init);
 }
@@ -35,6 +37,9 @@ async function init(options: Options): Promise<void> {
   const config = loadConfig();
   if (options.name.trim() === '' || options.name.length > 256) {
     throw new MpeError('USAGE', '--name must have 1 to 256 characters');
+  }
+  if (options.fixtureKeys !== undefined && !options.testSite) {
+    throw new MpeError('USAGE', '--fixture-keys takes keys that everybody has; it needs --test-site');
   }
   const clock = clockOf(config, options.testSite);
   gatewayNames(options.hostname);
@@ -52,11 +57,18 @@ async function init(options: Options): Promise<void> {
       testSite: options.testSite,
       plaintextConsent: options.plaintextConsent,
       now: clock.now(),
+      ...(await fixtureKeys(options.fixtureKeys)),
     });
     await storeSite(store, site, config);
     return site;
   });
   report(created, options, config);
+}
+
+async function fixtureKeys(folder: string | undefined): Promise<Pick<CreateSiteOptions, 'material'>> {
+  if (folder === undefined) return {};
+  const { readMaterial } = await import('../replay/material.js');
+  return { material: readMaterial(folder).site };
 }
 
 /** Looks before anything is made: opening an embedded database would create its file. */

@@ -12,11 +12,15 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0;
 }
 
-/** The known word that is nearest to `word`, where one is near enough to be meant. */
+/** The known word that is nearest to `word`, or starts with it, where one is near enough to be meant. */
 export function nearest(word: string, known: readonly string[]): string | undefined {
   const limit = Math.max(2, Math.floor(word.length / 4));
-  return known
+  const near = known
     .map((candidate) => ({ candidate, edits: distance(word, candidate) }))
     .filter(({ edits }) => edits <= limit)
-    .sort((a, b) => a.edits - b.edits)[0]?.candidate;
+    .sort((a, b) => a.edits - b.edits)[0];
+  // Not for the bare prefix that all names share.
+  const longer =
+    word.length > 'MPE_'.length ? known.find((candidate) => candidate.startsWith(word)) : undefined;
+  return near?.candidate ?? longer;
 }

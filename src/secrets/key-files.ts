@@ -161,7 +161,7 @@ export function readSigningKey(folder: string, name: string): PrivateJwk {
 
 /** The secret under which workers keep the private parts of their keys in the database. */
 export interface WorkerSecret {
-  readonly id: string;
+  readonly id: Guid;
   /** 32 bytes. */
   readonly key: Buffer;
 }
