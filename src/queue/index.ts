@@ -14,6 +14,7 @@ export {
 } from './job.js';
 export { REPLY_KEPT_SECONDS } from './names.js';
 export { NONCE_SECONDS, NonceStore } from './nonces.js';
+export { Presence, readPresent, type Present } from './presence.js';
 export { connectRedis, type RedisRole } from './redis.js';
 export { ReplyBus, type ReplyBusOptions, type WaitOptions } from './reply-bus.js';
 export { checkRedisSettings } from './settings.js';

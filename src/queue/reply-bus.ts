@@ -17,7 +17,7 @@ export interface ReplyBusOptions {
 /** What narrows a wait. */
 export interface WaitOptions {
   /** A reply that was there before the job was added: not an answer to it. */
-  readonly stale?: Buffer | null;
+  readonly stale?: Buffer | null | Promise<Buffer | null>;
   /** Gives the wait up. */
   readonly signal?: AbortSignal;
 }
@@ -109,9 +109,9 @@ export class ReplyBus {
           resolve(reply);
         },
         look: () => {
-          this.read(jobId).then(
-            (reply) => {
-              if (reply !== null && !isSame(reply, options.stale)) waiter.finish(reply);
+          Promise.all([this.read(jobId), options.stale ?? null]).then(
+            ([reply, stale]) => {
+              if (reply !== null && stale?.equals(reply) !== true) waiter.finish(reply);
             },
             () => undefined,
           );
@@ -166,8 +166,4 @@ export class ReplyBus {
     this.#subscriber?.disconnect();
     return Promise.resolve();
   }
-}
-
-function isSame(reply: Buffer, stale: Buffer | null | undefined): boolean {
-  return stale !== null && stale !== undefined && reply.equals(stale);
 }

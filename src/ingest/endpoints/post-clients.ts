@@ -1,0 +1,146 @@
+import type { FastifyInstance } from 'fastify';
+import { peekKid } from '../../jose/index.js';
+import { isMpeError } from '../../ops/errors.js';
+import type {
+  RegistrationReply,
+  RegistrationRequest,
+  RegistrationStatement,
+} from '../../protocol/client-message.js';
+import { enrolmentSecretHash } from '../../protocol/enrolment-token.js';
+import {
+  decodeRegistrationReply,
+  decodeRegistrationRequest,
+  decodeRegistrationStatement,
+  encodeRegistrationReply,
+} from '../../protocol/registration.js';
+import { LIMITS, type RegistrationStatus } from '../../protocol/vocabulary.js';
+import { jobIdOf, type RegistrationJob } from '../../queue/index.js';
+import type { GatewayContext } from '../context.js';
+import { requireProtobuf, requireQueue } from '../guards.js';
+import { HttpProblem } from '../problems.js';
+import { sendProtobuf } from '../respond.js';
+import { submitAndWait } from '../submit.js';
+
+/**
+ * POST /v1/clients: a RegistrationRequest in, a RegistrationReply out. Open to strangers, so it is
+ * bounded by a rate. Workers verify and commit; the enrolment token goes on as its hash alone.
+ */
+export function postClients(server: FastifyInstance, context: GatewayContext): void {
+  server.post(
+    '/v1/clients',
+    {
+      bodyLimit: LIMITS.registrationBytes,
+      onRequest: [requireProtobuf, requireQueue(context), requireRate(context)],
+    },
+    async (request, reply) => {
+      const { job, kid } = readRegistration(request.body as Buffer, context);
+      const { bytes, waited } = await submitAndWait(context, request, reply, job);
+      const answer = await answerFor(context, job, kid, bytes, waited);
+      return sendProtobuf(request, reply, answer.status, answer.body);
+    },
+  );
+}
+
+function requireRate(context: GatewayContext) {
+  return async (): Promise<void> => {
+    if (!context.strangers.registrations.take()) {
+      throw new HttpProblem('RATE_LIMITED', 'Too many registrations. Send the same request again later.');
+    }
+    return Promise.resolve();
+  };
+}
+
+function readRegistration(
+  body: Buffer,
+  context: GatewayContext,
+): { readonly job: RegistrationJob; readonly kid: string } {
+  try {
+    const request = decodeRegistrationRequest(body);
+    const kid = peekKid(request.jws, 'mpe-reg+jws');
+    if (request.previousKeyJws !== undefined) peekKid(request.previousKeyJws, 'mpe-reg+jws');
+    // Read before it is verified: for the job id alone.
+    const payload = Buffer.from(request.jws.split('.', 2)[1] ?? '', 'base64url');
+    const statement = decodeRegistrationStatement(payload);
+    return { job: registrationJob(request, statement, context), kid };
+  } catch (error) {
+    if (
+      isMpeError(error, 'MALFORMED') ||
+      isMpeError(error, 'CANNOT_OPEN') ||
+      isMpeError(error, 'VALUE_INVALID')
+    ) {
+      throw new HttpProblem('REQUEST_MALFORMED', error.message, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function registrationJob(
+  request: RegistrationRequest,
+  statement: RegistrationStatement,
+  context: GatewayContext,
+): RegistrationJob {
+  const token = request.enrolmentToken ?? '';
+  return {
+    v: 1,
+    kind: 'registration',
+    clientId: statement.clientId,
+    registrationId: statement.registrationId,
+    jws: request.jws,
+    previousKeyJws: request.previousKeyJws ?? null,
+    enrolmentTokenHash: token === '' ? null : enrolmentSecretHash(token).toString('hex'),
+    machineName: request.machineName,
+    domain: request.domain,
+    hardwareId: request.hardwareId,
+    joinType: request.joinType,
+    gatewayId: context.gatewayId,
+    receivedAtMs: context.clock.now(),
+  };
+}
+
+/** The worker's reply; else, at the end of a wait, the registration that is stored; else QUEUED. */
+async function answerFor(
+  context: GatewayContext,
+  job: RegistrationJob,
+  kid: string,
+  bytes: Buffer | null,
+  waited: boolean,
+): Promise<{ readonly status: number; readonly body: Buffer }> {
+  const queued = { status: 202, body: encodeRegistrationReply(answer(job, kid, 'QUEUED', 0)) };
+  if (!waited) return queued;
+  try {
+    const reply = bytes ?? (await context.replies.read(jobIdOf(job)).catch(() => null));
+    if (reply !== null)
+      return { status: registrationStatus(decodeRegistrationReply(reply).status), body: reply };
+    const client = await context.store.findClient(job.clientId);
+    const key = client?.keys.find((candidate) => candidate.kid === kid);
+    if (client === null || key === undefined || client.state !== 'ACTIVE') return queued;
+    return {
+      status: 200,
+      body: encodeRegistrationReply(answer(job, kid, 'ALREADY_REGISTERED', key.epoch)),
+    };
+  } catch (error) {
+    context.log.warn({ event: 'gateway.outcome_unread', clientId: job.clientId, error });
+    return queued;
+  }
+}
+
+function answer(
+  job: RegistrationJob,
+  kid: string,
+  status: RegistrationStatus,
+  epoch: number,
+): RegistrationReply {
+  return {
+    clientId: job.clientId,
+    status,
+    reason: 'NONE',
+    epoch,
+    kid,
+    retry: status === 'QUEUED' ? 'SAME_MESSAGE_LATER' : 'NONE',
+  };
+}
+
+/** 202 where the registration is kept but not decided, else 200. */
+function registrationStatus(status: RegistrationStatus): number {
+  return status === 'QUEUED' || status === 'PENDING' ? 202 : 200;
+}

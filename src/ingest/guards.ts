@@ -1,0 +1,83 @@
+import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type { JobChannel } from '../queue/index.js';
+import { authenticate } from './authenticate.js';
+import type { GatewayContext } from './context.js';
+import { ACCEPT_POST, protobufType } from './media.js';
+import { HttpProblem } from './problems.js';
+
+/**
+ * What is checked before a body is read, as fastify `onRequest` hooks. An answer given here closes
+ * the connection where a body is still on its way, so that nobody can make the gateway read it.
+ */
+const channels = new WeakMap<FastifyRequest, JobChannel>();
+
+/** Who sent the request; set by {@link requireChannel}. */
+export function channelOf(request: FastifyRequest): JobChannel {
+  const channel = channels.get(request);
+  if (channel === undefined) throw new Error('this route has no requireChannel hook');
+  return channel;
+}
+
+/** Authenticates the channel. */
+export function requireChannel(context: GatewayContext): onRequestAsyncHookHandler {
+  return async (request) => {
+    channels.set(request, await authenticate(context.authenticators, request));
+  };
+}
+
+/** Takes protobuf, unencoded, alone. */
+export const requireProtobuf: onRequestAsyncHookHandler = async (request) => {
+  const encoding = request.headers['content-encoding'];
+  if (encoding !== undefined && encoding.trim().toLowerCase() !== 'identity') {
+    throw new HttpProblem(
+      'CONTENT_ENCODING_UNSUPPORTED',
+      'Send the body without Content-Encoding: what is sealed does not get smaller.',
+      { headers: { 'accept-encoding': 'identity' } },
+    );
+  }
+  if (protobufType(request.headers['content-type']) === null) {
+    throw new HttpProblem('MEDIA_TYPE_UNSUPPORTED', `Send the body as ${ACCEPT_POST}.`, {
+      headers: { 'accept-post': ACCEPT_POST },
+    });
+  }
+  return Promise.resolve();
+};
+
+/** Refuses at once where a job would not be taken now. */
+export function requireQueue(context: GatewayContext): onRequestAsyncHookHandler {
+  return async () => {
+    context.redisSafety.assertSafe();
+    context.queue.admit();
+    return Promise.resolve();
+  };
+}
+
+/** Counts requests in hand; beyond the bound, or while the gateway goes down, there is no entry. */
+export function admission(context: GatewayContext): onRequestAsyncHookHandler {
+  let inFlight = 0;
+  return async (request: FastifyRequest, reply: FastifyReply) => {
+    const startedAt = performance.now();
+    inFlight += 1;
+    context.metrics.ingestInFlight.set(inFlight);
+    // `close` comes once for every response, also for one whose client went away.
+    reply.raw.once('close', () => {
+      inFlight -= 1;
+      const route = request.routeOptions.url ?? 'none';
+      context.metrics.ingestInFlight.set(inFlight);
+      context.metrics.ingestRequests.inc({ route, code: String(reply.statusCode) });
+      context.metrics.ingestDuration.observe({ route }, (performance.now() - startedAt) / 1000);
+    });
+    if (context.drain.aborted) {
+      throw new HttpProblem('DRAINING', 'This gateway is going down. Send the same request to another one.', {
+        headers: { connection: 'close' },
+      });
+    }
+    if (inFlight > context.maxInFlight) {
+      throw new HttpProblem(
+        'TOO_BUSY',
+        `This gateway has ${context.maxInFlight} requests in hand. Send the same request again later.`,
+      );
+    }
+    return Promise.resolve();
+  };
+}

@@ -1,0 +1,89 @@
+import { createServer as createHttpServer, type Server } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import fastify, { type FastifyInstance } from 'fastify';
+import { LIMITS } from '../protocol/vocabulary.js';
+import type { GatewayContext } from './context.js';
+import { getMessage } from './endpoints/get-message.js';
+import { getNonce } from './endpoints/get-nonce.js';
+import { getSite } from './endpoints/get-site.js';
+import { postClients } from './endpoints/post-clients.js';
+import { postMessages } from './endpoints/post-messages.js';
+import { postToken } from './endpoints/post-token.js';
+import { admission } from './guards.js';
+import { sendProblem } from './respond.js';
+import { answerBroken, answerUnknown, closeUnread, toProblem } from './failures.js';
+
+/** Time for all headers, for a whole request, for an idle connection; milliseconds. */
+const TIMES = { headers: 10_000, request: 20_000, keepAlive: 65_000, handshake: 10_000, check: 1000 };
+const HEADER_BYTES = 8 * 1024;
+/** Then a client connects again, and a load balancer can spread it. */
+const REQUESTS_PER_CONNECTION = 10_000;
+
+/** Bounds that tests shorten. */
+export interface ServerBounds {
+  readonly headersMs?: number;
+  readonly requestMs?: number;
+}
+
+/** PEM, or null for plain HTTP behind a proxy that ends TLS. */
+export type ServerTls = { readonly key: string; readonly cert: string } | null;
+
+/** Builds the HTTP server of a gateway; it listens to nothing yet. */
+export function buildServer(
+  context: GatewayContext,
+  tls: ServerTls,
+  maxConnections: number,
+  bounds: ServerBounds = {},
+): FastifyInstance {
+  const node = {
+    maxHeaderSize: HEADER_BYTES,
+    headersTimeout: bounds.headersMs ?? TIMES.headers,
+    requestTimeout: bounds.requestMs ?? TIMES.request,
+    keepAliveTimeout: TIMES.keepAlive,
+    connectionsCheckingInterval: Math.min(TIMES.check, (bounds.headersMs ?? TIMES.headers) / 2),
+  };
+  const server = fastify({
+    logger: false,
+    bodyLimit: LIMITS.envelopeBytes,
+    exposeHeadRoutes: false,
+    // Draining is answered by the admission hook, as a problem.
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    serverFactory: (handler) => {
+      const made: Server =
+        tls === null
+          ? createHttpServer(node, handler)
+          : createHttpsServer(
+              {
+                ...node,
+                key: tls.key,
+                cert: tls.cert,
+                minVersion: 'TLSv1.2',
+                handshakeTimeout: TIMES.handshake,
+              },
+              handler,
+            );
+      made.maxConnections = maxConnections;
+      made.maxRequestsPerSocket = REQUESTS_PER_CONNECTION;
+      // No life on a connection; above the longest wait for a reply.
+      made.setTimeout((LIMITS.waitSeconds + 45) * 1000);
+      made.on('clientError', answerBroken);
+      return made;
+    },
+  });
+  server.removeAllContentTypeParsers();
+  // Bytes, whatever the type says: the type was judged before the body is read.
+  server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  server.addHook('onRequest', admission(context));
+  server.setErrorHandler((error, request, reply) =>
+    sendProblem(request, closeUnread(request, reply), toProblem(error, context)),
+  );
+  answerUnknown(server);
+  postMessages(server, context);
+  getMessage(server, context);
+  postClients(server, context);
+  getNonce(server, context);
+  postToken(server, context);
+  getSite(server, context);
+  return server;
+}
