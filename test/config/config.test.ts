@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { assertTestSettings, clockOf, loadConfig } from '../../src/config/index.js';
+import { assertTestSettings, clockOf, loadConfig, type Config } from '../../src/config/index.js';
 import { SETTINGS } from '../../src/config/settings.js';
 import { MpeError } from '../../src/ops/errors.js';
 import { tempFolder } from '../support/temp.js';
@@ -52,13 +52,8 @@ describe('an empty environment', () => {
 });
 
 describe('values', () => {
-  test.each([
-    [
-      'MPE_GATEWAY_LISTEN',
-      '127.0.0.1:0',
-      (c: ReturnType<typeof loadConfig>) => c.gateway.listen,
-      { host: '127.0.0.1', port: 0 },
-    ],
+  const understood: readonly (readonly [string, string, (c: Config) => unknown, unknown])[] = [
+    ['MPE_GATEWAY_LISTEN', '127.0.0.1:0', (c) => c.gateway.listen, { host: '127.0.0.1', port: 0 }],
     ['MPE_GATEWAY_LISTEN', '[::1]:8443', (c) => c.gateway.listen, { host: '::1', port: 8443 }],
     ['MPE_GATEWAY_OPS_LISTEN', 'off', (c) => c.gateway.opsListen, null],
     ['MPE_WORKER_OPS_LISTEN', 'localhost:9', (c) => c.worker.opsListen, { host: 'localhost', port: 9 }],
@@ -76,7 +71,8 @@ describe('values', () => {
       (c) => c.test.poison,
       ['8637036e-b379-4798-bd9e-5a0b36296de3'],
     ],
-  ] as const)('%s=%s is understood', (name, value, read, expected) => {
+  ];
+  test.each(understood)('%s=%s is understood', (name, value, read, expected) => {
     expect(read(loadConfig({ [name]: value }))).toEqual(expected);
   });
 
