@@ -69,12 +69,18 @@ export class Engine {
   }
 
   /** Makes the site; returns the first enrolment token. */
-  async initSite(more: readonly string[] = []): Promise<string> {
+  async initSite(
+    more: readonly string[] = [],
+    options: Parameters<Engine['command']>[1] = {},
+  ): Promise<string> {
     const args = ['site', 'init', '--name', 'TEST', '--test-site', ...more];
-    const { stdout } = await this.run(args);
-    const token = /mpe1\.[0-9a-f]{32}\.[\w-]+\.[\w-]+/.exec(stdout)?.[0];
-    if (token === undefined) throw new Error(`site init printed no enrolment token:\n${stdout}`);
-    return token;
+    return tokenIn((await this.run(args, options)).stdout);
+  }
+
+  /** Another enrolment token. */
+  async newEnrolmentToken(uses = 100): Promise<string> {
+    const args = ['enrolment-tokens', 'create', '--uses', String(uses)];
+    return tokenIn((await this.run(args)).stdout);
   }
 
   /** Where clients connect. */
@@ -96,6 +102,8 @@ export class Engine {
       MPE_HOME: this.home,
       MPE_REDIS_URL: this.redis.url,
       ...QUICK_RECOVERY,
+      MPE_GATEWAY_LISTEN: `127.0.0.1:${this.#port}`,
+      MPE_GATEWAY_OPS_LISTEN: `127.0.0.1:${this.#opsPort}`,
       ...this.options.settings,
     };
   }
@@ -114,11 +122,7 @@ export class Engine {
     const gateway = EngineProcess.start({
       name: 'gateway',
       args: ['gateway'],
-      env: {
-        ...this.environment(),
-        MPE_GATEWAY_LISTEN: `127.0.0.1:${this.#port}`,
-        MPE_GATEWAY_OPS_LISTEN: `127.0.0.1:${this.#opsPort}`,
-      },
+      env: this.environment(),
       logFile: join(this.logs, 'gateway.log'),
     });
     this.gateway = gateway;
@@ -200,4 +204,10 @@ export class Engine {
   logTexts(): Map<string, string> {
     return new Map(readdirSync(this.logs).map((name) => [name, readFileSync(join(this.logs, name), 'utf8')]));
   }
+}
+
+function tokenIn(stdout: string): string {
+  const token = /mpe1\.[0-9a-f]{32}\.[\w-]+\.[\w-]+/.exec(stdout)?.[0];
+  if (token === undefined) throw new Error(`no enrolment token was printed:\n${stdout}`);
+  return token;
 }
