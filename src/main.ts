@@ -2,10 +2,16 @@
 /** The command line: it only dispatches. One file per command under src/commands/, one line here. */
 import { Command, CommanderError } from 'commander';
 import * as client from './commands/client.js';
+import * as clients from './commands/clients.js';
 import * as enrolmentTokens from './commands/enrolment-tokens.js';
+import * as keys from './commands/keys.js';
+import * as messages from './commands/messages.js';
 import * as secretsVerify from './commands/secrets-verify.js';
 import * as siteInit from './commands/site-init.js';
 import * as siteShow from './commands/site-show.js';
+import * as status from './commands/status.js';
+import * as up from './commands/up.js';
+import * as worker from './commands/worker.js';
 import { isMpeError } from './ops/errors.js';
 import { redactText } from './ops/redact.js';
 import { VERSION } from './ops/version.js';
@@ -14,6 +20,12 @@ import { VERSION } from './ops/version.js';
 const COMMANDS: readonly { register(program: Command): void }[] = [
   siteInit,
   siteShow,
+  up,
+  worker,
+  status,
+  messages,
+  clients,
+  keys,
   enrolmentTokens,
   secretsVerify,
   client,

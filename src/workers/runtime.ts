@@ -23,8 +23,9 @@
  *  C5  after a dead letter's row  the next delivery finds the row, counts, and ends the job
  *  C6  between strike and start   one strike too many; two more are needed to condemn a message
  */
-import type { Redis } from 'ioredis';
+import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Redis } from 'ioredis';
 import { assertTestSettings, type Config } from '../config/index.js';
 import type { Clock } from '../ops/clock.js';
 import { isMpeError } from '../ops/errors.js';
@@ -34,6 +35,7 @@ import { encodeMessageReply, encodeRegistrationReply } from '../protocol/encode.
 import type { Guid } from '../protocol/guid.js';
 import {
   connectRedis,
+  Presence,
   QueueConsumer,
   ReplyBus,
   Strikes,
@@ -133,6 +135,7 @@ class Worker implements RunningWorker {
   readonly #closing = new AbortController();
   readonly #housekeeping: Housekeeping;
   #consumer: QueueConsumer | null = null;
+  #presence: Presence | null = null;
   #closed: Promise<void> | null = null;
 
   constructor(options: WorkerOptions, pipeline: Pipeline, metrics: Metrics, siteGuid: Guid) {
@@ -201,6 +204,12 @@ class Worker implements RunningWorker {
       process: (job, signal) => this.#process(job, signal),
       onNoProgress: () => this.#options.onFatal?.(new Error('jobs wait and none ends: this process hangs')),
     });
+    this.#presence = new Presence(this.#redis, this.#siteGuid, {
+      role: 'worker',
+      name: `${hostname()}/${process.pid}`,
+      startedAtMs: Date.now(),
+      concurrency,
+    });
     log.info({ event: 'worker.ready', concurrency });
     return true;
   }
@@ -243,6 +252,7 @@ class Worker implements RunningWorker {
 
   async #end(): Promise<void> {
     await this.#housekeeping.close();
+    await this.#presence?.close();
     await this.#suspects.forgetRunning();
     await this.#bus.close();
     this.#redis.disconnect();

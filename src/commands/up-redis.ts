@@ -1,0 +1,123 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { MpeError } from '../ops/errors.js';
+import type { Logger } from '../ops/log.js';
+import { connectRedis } from '../queue/index.js';
+
+/** A redis-server that belongs to one `mpe up`. */
+export interface PrivateRedis {
+  readonly url: string;
+  /** Ends it in order. */
+  stop(): Promise<void>;
+}
+
+/** Longest path of a Unix socket that every system takes. */
+const SOCKET_PATH_MAX = 100;
+const START_MS = 10_000;
+/** How long a server of an earlier `mpe up` may take to go. */
+const PREDECESSOR_MS = 5_000;
+const MAX_MEMORY = '1gb';
+
+/**
+ * Starts a redis-server of one's own in `<home>/redis`: append-only file synced before each answer,
+ * no eviction, reachable over a socket alone.
+ *
+ * @throws MpeError QUEUE_UNAVAILABLE where there is no redis-server, or another one has the socket
+ */
+export async function startPrivateRedis(home: string, log: Logger): Promise<PrivateRedis> {
+  const folder = join(home, 'redis');
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const socket = socketPath(folder);
+  const url = `unix://${socket}`;
+  await assertFree(url, socket);
+
+  const keeper = spawn(
+    process.execPath,
+    [
+      ...process.execArgv,
+      fileURLToPath(new URL(`../workers/redis-keeper${extension()}`, import.meta.url)),
+      ...['--port', '0', '--unixsocket', socket, '--unixsocketperm', '700', '--dir', folder],
+      ...['--save', '', '--appendonly', 'yes', '--appendfsync', 'always', '--daemonize', 'no'],
+      ...['--maxmemory', MAX_MEMORY, '--maxmemory-policy', 'noeviction'],
+      ...['--logfile', join(folder, 'redis.log')],
+    ],
+    { stdio: ['ignore', 'ignore', 'inherit', 'ipc'], detached: true },
+  );
+  const problem: { code: string | null } = { code: null };
+  keeper.on('message', (message: { kind: string; code?: string | number | null }) => {
+    if (message.kind === 'failed') problem.code = String(message.code);
+    else log.error({ event: 'redis.crashed', code: message.code }, 'redis-server ended: starting it again');
+  });
+  // The channel closes with this process, which is what the keeper waits for; it need not hold it.
+  const gone = once(keeper, 'exit');
+  const stop = async (): Promise<void> => {
+    keeper.kill('SIGTERM');
+    await gone;
+    rmSync(socket, { force: true });
+  };
+  const until = performance.now() + START_MS;
+  while (!(await answers(url))) {
+    if (problem.code === 'ENOENT') {
+      throw new MpeError(
+        'QUEUE_UNAVAILABLE',
+        'there is no redis-server on this host: install it (apt-get install redis-server, dnf install redis, ' +
+          'brew install redis), or set MPE_REDIS_URL to a Redis that is there',
+      );
+    }
+    if (problem.code !== null || keeper.exitCode !== null || performance.now() > until) {
+      await stop();
+      throw new MpeError(
+        'QUEUE_UNAVAILABLE',
+        `redis-server does not start; see ${join(folder, 'redis.log')}`,
+      );
+    }
+    await sleep(25);
+  }
+  log.info({ event: 'redis.started', socket, folder });
+  return { url, stop };
+}
+
+function extension(): string {
+  return import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+}
+
+/** In the folder where its path is short enough, else beside other temporary files. */
+function socketPath(folder: string): string {
+  const inside = join(folder, 'redis.sock');
+  if (inside.length <= SOCKET_PATH_MAX) return inside;
+  return join(tmpdir(), `mpe-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}.sock`);
+}
+
+async function assertFree(url: string, socket: string): Promise<void> {
+  const until = performance.now() + PREDECESSOR_MS;
+  while (await answers(url)) {
+    if (performance.now() > until) {
+      throw new MpeError(
+        'QUEUE_UNAVAILABLE',
+        `a redis-server answers on ${socket} already: another "mpe up" runs on this MPE_HOME. Stop it first`,
+      );
+    }
+    await sleep(100);
+  }
+  rmSync(socket, { force: true });
+}
+
+async function answers(url: string): Promise<boolean> {
+  const redis = connectRedis(url, 'producer');
+  try {
+    for (let i = 0; i < 10 && redis.status !== 'ready'; i += 1) await sleep(10);
+    if (redis.status !== 'ready') return false;
+    await redis.ping();
+    return true;
+  } catch {
+    return false;
+  } finally {
+    redis.disconnect();
+  }
+}
