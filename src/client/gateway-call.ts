@@ -17,8 +17,8 @@ export interface GatewayCall {
   readonly body?: Uint8Array;
   /** Site token. */
   readonly bearer?: string;
-  /** Whether to ask for a wait. */
-  readonly wait?: boolean;
+  /** Seconds to ask the gateway to wait for a worker's reply; 0 and absent: not at all. */
+  readonly waitSeconds?: number;
 }
 
 /**
@@ -27,8 +27,7 @@ export interface GatewayCall {
  * @throws MpeError UNREACHABLE or NOT_AUTHENTIC (the server's certificate).
  */
 export function callGateway(call: GatewayCall): Promise<HttpAnswer> {
-  const { waitSeconds, timeoutMs } = call.settings;
-  const waits = call.wait === true && waitSeconds > 0;
+  const { waitSeconds = 0, settings } = call;
   return exchangeHttp({
     agent: call.agent,
     url: new URL(call.path, call.url),
@@ -37,10 +36,10 @@ export function callGateway(call: GatewayCall): Promise<HttpAnswer> {
       accept: PROTOBUF,
       ...(call.body === undefined ? {} : { 'content-type': PROTOBUF }),
       ...(call.bearer === undefined ? {} : { authorization: `Bearer ${call.bearer}` }),
-      ...(waits ? { prefer: `wait=${waitSeconds}` } : {}),
+      ...(waitSeconds > 0 ? { prefer: `wait=${waitSeconds}` } : {}),
     },
     ...(call.body === undefined ? {} : { body: call.body }),
-    timeoutMs: timeoutMs + (waits ? waitSeconds * 1000 : 0),
+    timeoutMs: settings.timeoutMs + waitSeconds * 1000,
   });
 }
 

@@ -17,6 +17,9 @@ import { backoffDelay } from './backoff.js';
 import type { ClientContext } from './context.js';
 import { callGateway, problemOf, PROTOBUF } from './gateway-call.js';
 
+/** A registration cannot be asked about by GET: only a request that waits learns what became of it. */
+const LEAST_WAIT_SECONDS = 2;
+
 /** What a client says of its machine. Hints for operators; they identify nobody. */
 export interface Machine {
   readonly machineName: string;
@@ -108,7 +111,7 @@ async function attemptOnce(
       method: 'POST',
       path: '/v1/clients',
       body: request,
-      wait: true,
+      waitSeconds: Math.max(settings.waitSeconds, LEAST_WAIT_SECONDS),
     });
     const floorMs = (answer.retryAfterSeconds ?? 0) * 1000;
     if ((answer.status !== 200 && answer.status !== 202) || answer.contentType !== PROTOBUF) {

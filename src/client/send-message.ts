@@ -73,7 +73,7 @@ async function exchange(
       path: how === 'POST' ? '/v1/messages' : `/v1/messages/${message.messageId}`,
       ...(body === undefined ? {} : { body }),
       bearer,
-      wait: true,
+      waitSeconds: settings.waitSeconds,
     });
     if (answer.status !== 401) return answer;
     token.drop(bearer);
