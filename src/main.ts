@@ -6,12 +6,16 @@ import * as clients from './commands/clients.js';
 import * as enrolmentTokens from './commands/enrolment-tokens.js';
 import * as keys from './commands/keys.js';
 import * as messages from './commands/messages.js';
+import * as gateway from './commands/gateway.js';
 import * as secretsVerify from './commands/secrets-verify.js';
 import * as siteInit from './commands/site-init.js';
 import * as siteShow from './commands/site-show.js';
 import * as status from './commands/status.js';
 import * as up from './commands/up.js';
 import * as worker from './commands/worker.js';
+import * as fixtures from './commands/fixtures.js';
+import * as replay from './commands/replay.js';
+import * as siteHash from './commands/site-hash.js';
 import { isMpeError } from './ops/errors.js';
 import { redactText } from './ops/redact.js';
 import { VERSION } from './ops/version.js';
@@ -20,6 +24,7 @@ import { VERSION } from './ops/version.js';
 const COMMANDS: readonly { register(program: Command): void }[] = [
   siteInit,
   siteShow,
+  siteHash,
   up,
   worker,
   status,
@@ -28,6 +33,9 @@ const COMMANDS: readonly { register(program: Command): void }[] = [
   keys,
   enrolmentTokens,
   secretsVerify,
+  fixtures,
+  replay,
+  gateway,
   client,
 ];
 
