@@ -1,3 +1,4 @@
+import type { Guid } from '../../protocol/guid.js';
 import type { EnrolmentTokenRow } from '../site-store.js';
 import { bytes, guid, integer, integerOrNull, text } from './columns.js';
 import type { Connection } from './connection.js';
@@ -30,4 +31,10 @@ export function readEnrolmentTokens(c: Connection): EnrolmentTokenRow[] {
     revokedAtMs: integerOrNull(row, 'RevokedAt'),
     createdAtMs: integer(row, 'CreatedAt'),
   }));
+}
+
+/** Ends a token; one that was ended before keeps its time. Whether there is such a token. */
+export function revokeEnrolmentToken(c: Connection, tokenId: Guid, atMs: number): boolean {
+  const sql = 'UPDATE MPE_EnrolmentTokens SET RevokedAt = coalesce(RevokedAt, ?) WHERE TokenId = ?';
+  return c.run(sql, atMs, tokenId) > 0;
 }
