@@ -1,0 +1,80 @@
+import { statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { describe, expect, it } from 'vitest';
+import { openStore } from '../../src/store/open-store.js';
+import { Connection } from '../../src/store/sqlite/connection.js';
+import { retryBusy } from '../../src/store/sqlite/retry-busy.js';
+import { tempFolder } from '../support/temp.js';
+import { siteSeed } from './world.js';
+
+describe('a locked SQLite file', () => {
+  it('lets the event loop run while another process holds the lock, then writes', async () => {
+    const path = join(tempFolder('mpe-lock-'), 'site.db');
+    const store = await openStore({ kind: 'sqlite', path });
+    const other = new Database(path);
+    other.exec('BEGIN IMMEDIATE');
+    let turns = 0;
+    // Releases the lock only after the loop came round a few times: blocking it would never end.
+    const timer = setInterval(() => {
+      turns += 1;
+      if (turns === 4) other.exec('COMMIT');
+    }, 5);
+    await store.createSite(siteSeed());
+    clearInterval(timer);
+    expect(turns).toBeGreaterThanOrEqual(4);
+    expect(await store.readSite()).not.toBeNull();
+    other.close();
+    await store.close();
+  });
+
+  it('gives up as STORE_TRANSIENT where the lock is never let go, and leaves nothing', async () => {
+    const path = join(tempFolder('mpe-lock-'), 'site.db');
+    await (await openStore({ kind: 'sqlite', path })).close();
+    const other = new Database(path);
+    other.exec('BEGIN IMMEDIATE');
+    const connection = Connection.open(path, { readOnly: false });
+    await expect(
+      retryBusy('writing', () => connection.immediate(() => undefined), 150),
+    ).rejects.toMatchObject({ code: 'STORE_TRANSIENT', retryable: true, facts: { code: 'SQLITE_BUSY' } });
+    expect(connection.db.inTransaction).toBe(false);
+    other.exec('ROLLBACK');
+    other.close();
+    connection.close();
+  });
+
+  it('reads while another process writes', async () => {
+    const path = join(tempFolder('mpe-lock-'), 'site.db');
+    const store = await openStore({ kind: 'sqlite', path });
+    await store.createSite(siteSeed());
+    const other = new Database(path);
+    other.exec('BEGIN IMMEDIATE');
+    expect(await store.readSite()).not.toBeNull();
+    other.exec('ROLLBACK');
+    other.close();
+    await store.close();
+  });
+
+  it('is readable by its owner alone, with its side files', async () => {
+    const path = join(tempFolder('mpe-lock-'), 'deep', 'site.db');
+    const store = await openStore({ kind: 'sqlite', path });
+    await store.createSite(siteSeed());
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) expect(statSync(file).mode & 0o077).toBe(0);
+    await store.close();
+  });
+
+  it('says what is wrong with a file that is no database', async () => {
+    const path = join(tempFolder('mpe-lock-'), 'site.db');
+    writeFileSync(path, 'this is a text file, and it is long enough to be looked at'.repeat(20));
+    await expect(openStore({ kind: 'sqlite', path })).rejects.toMatchObject({
+      code: 'STORE_FAILED',
+      facts: { code: 'SQLITE_NOTADB' },
+    });
+  });
+
+  it('names SQL Server as not there yet', async () => {
+    await expect(openStore({ kind: 'mssql', url: 'mssql://localhost/site' })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    });
+  });
+});
