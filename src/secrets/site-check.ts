@@ -93,14 +93,16 @@ export interface WorkerKeys {
   readonly document: SiteDocument;
   readonly sealingKeys: OpeningKeys;
   readonly fingerprintKey: FingerprintKey;
-  /** null: plain text by consent. */
+  /**
+   * null: plain text where the document consents to it; else no secret may be stored, which refuses
+   * items and not the worker: check-ins go on, and clients are told why.
+   */
   readonly certificate: CertificatePublic | null;
 }
 
 /**
  * Opens and checks all that a worker needs: {@link checkSite}; every sealing key opens and every one
- * that the document offers is there; the fingerprint key opens; the certificate is the document's;
- * without one there is consent to plain text.
+ * that the document offers is there; the fingerprint key opens; the certificate is the document's.
  *
  * @throws MpeError SITE_MISMATCH, NOT_AUTHENTIC, KEY_FOLDER_INVALID
  */
@@ -115,15 +117,11 @@ export async function openWorkerKeys(keyFolder: KeyFolder, rows: WorkerRows): Pr
         'What clients seal to them could not be opened; restore the newer database.',
     );
   }
-  const certificate = keyFolder.certificate();
-  if (certificate === null && !document.plaintextConsent) {
-    throw mismatch('the site has no certificate, and its document holds no consent to plain text');
-  }
   return {
     document,
     sealingKeys,
     fingerprintKey: await openFingerprintKey(rows.fingerprintKey, secret),
-    certificate,
+    certificate: keyFolder.certificate(),
   };
 }
 

@@ -19,6 +19,8 @@ export function commandsFor(
   gates: Gates,
   brought: ReadonlySet<string>,
 ): Command[] {
+  // A blocked client is asked for nothing: whatever it sends would be refused.
+  if (prepared.refusal?.reason === 'CLIENT_BLOCKED') return [];
   const commands: Command[] = facts.rotations.map((request) => ({
     type: 'ROTATE_KEY',
     requestId: request.requestId,

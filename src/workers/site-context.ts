@@ -126,6 +126,11 @@ export class SiteContext {
           { event: 'worker.plaintext' },
           'this site stores recovery keys in PLAIN TEXT by its own consent',
         );
+      } else {
+        this.#options.log.error(
+          { event: 'worker.no_certificate' },
+          'this site has neither a certificate nor consent to plain text: every secret is refused with NO_CERTIFICATE',
+        );
       }
       return;
     }

@@ -1,0 +1,148 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import type { Clock } from '../ops/clock.js';
+import { MpeError } from '../ops/errors.js';
+import { createLogger } from '../ops/log.js';
+import { FingerprintKey } from '../secrets/fingerprint.js';
+import { openKeyFolder } from '../secrets/key-folder.js';
+import { openStore } from '../store/open-store.js';
+import type { SiteStore } from '../store/site-store.js';
+import { makeFixtureSite, quarantineMaxOf } from './fixture-site.js';
+import type { FixtureMaterial } from './material.js';
+import type { OrderKind } from './order.js';
+import { PipelineTarget } from './pipeline-target.js';
+import type { ReadyCase } from './plan-set.js';
+import { replaySet, type SetResult } from './replay-set.js';
+import type { SecretScanner } from './scan.js';
+import { SITE_VARIANTS, type SiteVariant } from './site-variants.js';
+
+/** How a set is run in this process. */
+export interface InProcessOptions {
+  readonly cases: readonly ReadyCase[];
+  readonly material: FixtureMaterial;
+  readonly clock: Clock;
+  readonly order: OrderKind;
+  readonly seed: number;
+  /** How often the set is sent into the same sites. */
+  readonly times: number;
+  /** Where sites are made and kept; null: a temporary folder that is removed. */
+  readonly storeDir: string | null;
+  readonly scanner: SecretScanner;
+  readonly onProgress: (site: string, done: number, total: number) => void;
+}
+
+/** Results in the order of passes, then sites, with the faults of the whole. */
+export interface InProcessResult {
+  readonly sets: readonly SetResult[];
+  readonly faults: readonly string[];
+}
+
+/** Runs each site's cases through the workers' pipeline, into a store of their own. */
+export async function replayInProcess(options: InProcessOptions): Promise<InProcessResult> {
+  const folder = options.storeDir ?? mkdtempSync(join(tmpdir(), 'mpe-replay-'));
+  const sets: SetResult[] = [];
+  const faults: string[] = [];
+  try {
+    for (const site of SITE_VARIANTS) {
+      const cases = options.cases.filter(({ fixture }) => fixture.site === site);
+      if (cases.length === 0) continue;
+      const result = await replaySite(site, cases, join(folder, site), options);
+      sets.push(...result.sets);
+      faults.push(...result.faults);
+    }
+    return { sets, faults };
+  } finally {
+    if (options.storeDir === null) rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function replaySite(
+  site: SiteVariant,
+  cases: readonly ReadyCase[],
+  folder: string,
+  options: InProcessOptions,
+): Promise<InProcessResult> {
+  const { material, clock, scanner } = options;
+  const log: Buffer[] = [];
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      log.push(chunk);
+      done();
+    },
+  });
+  const { store, keysDir, isNew } = await openSite(site, folder, material, clock);
+  try {
+    const target = await PipelineTarget.create({
+      ...{ store, clock },
+      keyFolder: await openKeyFolder(keysDir, 'worker'),
+      // Everything that could leak is written, and then searched.
+      log: createLogger('replay', { logLevel: 'trace' }, { stream }),
+      quarantineMax: quarantineMaxOf(site),
+    });
+    const { id, key } = material.site.fingerprintKey;
+    const fingerprintKey = new FingerprintKey(id, key);
+    const sets: SetResult[] = [];
+    for (let pass = isNew ? 1 : 2; pass <= (isNew ? options.times : options.times + 1); pass += 1) {
+      const operator = { store, clock, material, fingerprintKey };
+      const { order, seed } = options;
+      sets.push(
+        await replaySet({
+          ...{ site, cases, target, store, operator, fingerprintKey, order, seed, pass, scanner },
+          onProgress: (done, total) => options.onProgress(site, done, total),
+        }),
+      );
+    }
+    await target.close();
+    return { sets, faults: againFaults(site, sets, isNew) };
+  } finally {
+    await store.close();
+    scanner.scan(`log of ${site}`, Buffer.concat(log));
+    // A site that stores plain text by consent holds what the search looks for, rightly.
+    if (site !== 'plain-text')
+      for (const file of readdirSync(folder).filter((name) => name.startsWith('site.db')))
+        scanner.scanPath(join(folder, file));
+  }
+}
+
+/** What sending the same set again must not change. */
+function againFaults(site: string, sets: readonly SetResult[], isNew: boolean): readonly string[] {
+  const hash = sets[0]?.siteHash;
+  return sets.flatMap((set, index) => {
+    if (index === 0 && isNew) return [];
+    const written = set.keysWritten ?? 0;
+    return [
+      ...(set.siteHash === hash ? [] : [`${site}: the site hash changed when the set was sent again`]),
+      ...(written === 0 ? [] : [`${site}: ${written} keys were written when the set was sent again`]),
+    ];
+  });
+}
+
+async function openSite(
+  site: SiteVariant,
+  folder: string,
+  material: FixtureMaterial,
+  clock: Clock,
+): Promise<{ store: SiteStore; keysDir: string; isNew: boolean }> {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const keysDir = join(folder, 'keys');
+  const path = join(folder, 'site.db');
+  const isNew = !existsSync(path);
+  const store = await openStore({ kind: 'sqlite', path }, { clock });
+  try {
+    if (isNew) await store.createSite(await makeFixtureSite(site, material, keysDir, clock.now()));
+    else {
+      const found = await store.readSite();
+      if (found?.siteGuid !== material.siteGuid)
+        throw new MpeError(
+          'SITE_MISMATCH',
+          `${path} is not a site of these fixtures; give another --store-dir`,
+        );
+    }
+    return { store, keysDir, isNew };
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+}

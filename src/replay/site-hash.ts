@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { MpeError } from '../ops/errors.js';
+import { openStore } from '../store/open-store.js';
+import type { HashLine, SiteStore } from '../store/site-store.js';
+
+/**
+ * The site hash: SHA-256 over the sorted lines of clients, keys, proofs and reports, each
+ * `table<TAB>column<TAB>…<LF>` in UTF-8. No times, no ciphertexts, no order of arrival: two sites
+ * under the same fingerprint key that know the same have the same hash.
+ */
+
+/** A line as it is hashed and dumped. Columns hold ids, numbers and hex alone, so a tab is safe. */
+export function dumpLine(line: HashLine): string {
+  return [line.table, ...line.columns].join('\t');
+}
+
+/** The lines of a site, sorted. No secret is in them. */
+export async function dumpOf(store: SiteStore): Promise<readonly string[]> {
+  const lines: string[] = [];
+  for await (const line of store.hashLines()) lines.push(dumpLine(line));
+  // The store gives each table sorted; one order over all makes a dump independent of the store.
+  return lines.sort();
+}
+
+/** SHA-256 (hex) of dumped lines. */
+export function hashLinesText(lines: readonly string[]): string {
+  const hash = createHash('sha256');
+  for (const line of lines) hash.update(`${line}\n`, 'utf8');
+  return hash.digest('hex');
+}
+
+/** The site hash of a store. */
+export async function hashOf(store: SiteStore): Promise<string> {
+  return hashLinesText(await dumpOf(store));
+}
+
+/** Compares two dumps line by line: `-` only in the first, `+` only in the second. */
+export function diffDumps(a: readonly string[], b: readonly string[]): readonly string[] {
+  const inA = new Set(a);
+  const inB = new Set(b);
+  return [
+    ...a.filter((line) => !inB.has(line)).map((line) => ({ sign: '-', line })),
+    ...b.filter((line) => !inA.has(line)).map((line) => ({ sign: '+', line })),
+  ]
+    .sort((x, y) => (x.line < y.line ? -1 : x.line > y.line ? 1 : 0))
+    .map(({ sign, line }) => `${sign} ${line.replaceAll('\t', ' ')}`);
+}
+
+/**
+ * Reads a side of a diff: an SQLite site database, or a dump that `mpe site dump` wrote.
+ *
+ * @throws MpeError USAGE where the file is neither
+ */
+export async function readSide(path: string): Promise<readonly string[]> {
+  if (!existsSync(path)) throw new MpeError('USAGE', `${path} is not there`);
+  const head = readFileSync(path).subarray(0, 16).toString('latin1');
+  if (head.startsWith('SQLite format 3')) {
+    const store = await openStore({ kind: 'sqlite', path }, { readOnly: true });
+    try {
+      return await dumpOf(store);
+    } finally {
+      await store.close();
+    }
+  }
+  const lines = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '');
+  const stray = lines.find((line) => !/^(clients|keys|proofs|reports)\t/.test(line));
+  if (stray !== undefined)
+    throw new MpeError('USAGE', `${path} is neither an SQLite site database nor a dump of "mpe site dump"`);
+  return lines.sort();
+}
