@@ -1,0 +1,122 @@
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { MpeClient } from '../../src/client/index.js';
+import { tempFolder } from '../support/temp.js';
+import { LiveSite } from './live-site.js';
+
+const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url));
+const ROUNDS = 6;
+
+interface Stored {
+  readonly clientId: string;
+  readonly nextSequence: string;
+  readonly messages: readonly { messageId: string; sequence: string; payload: string }[];
+}
+
+let site: LiveSite;
+beforeAll(async () => {
+  site = await LiveSite.start();
+});
+afterAll(() => site.stop());
+
+/** Runs the client program; `loaded` is called when it has loaded its state, and may kill it. */
+async function run(
+  folder: string,
+  count: number,
+  loaded: (kill: () => void) => Promise<void> = () => Promise.resolve(),
+): Promise<string[]> {
+  const child = spawn(process.execPath, ['--import', 'tsx', CHILD, folder, String(count)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const closed = once(child, 'close');
+  const lines: string[] = [];
+  const hooks: Promise<void>[] = [];
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    lines.push(line);
+    if (line === 'loaded') hooks.push(loaded(() => child.kill('SIGKILL')));
+  });
+  const [code, signal] = (await closed) as [number | null, string | null];
+  await Promise.all(hooks);
+  expect(signal ?? code).toBe(lines.at(-1) === 'done' ? 0 : 'SIGKILL');
+  return lines;
+}
+
+test('kill -9 while making and sending loses no message and no byte, and uses no sequence twice', async () => {
+  const folder = join(tempFolder(), 'client');
+  const client = await MpeClient.enrol({
+    url: site.url,
+    enrolmentToken: site.enrolmentToken,
+    state: folder,
+  });
+  await client.close();
+  const state = (): Stored => JSON.parse(readFileSync(join(folder, 'client.json'), 'utf8')) as Stored;
+
+  const made: { messageId: string; volumeId: string; keyId: string }[] = [];
+  /** message id → sequence and payload digest, as first seen on disk. */
+  const seen = new Map<string, string>();
+  const sequences = new Map<string, string>();
+  const look = (): void => {
+    for (const { messageId, sequence, payload } of state().messages) {
+      const digest = createHash('sha256').update(payload).digest('hex');
+      expect(seen.get(messageId) ?? `${sequence} ${digest}`).toBe(`${sequence} ${digest}`);
+      seen.set(messageId, `${sequence} ${digest}`);
+      expect(sequences.get(sequence) ?? messageId).toBe(messageId);
+      sequences.set(sequence, messageId);
+    }
+  };
+
+  for (let round = 0; round < ROUNDS; round += 1) {
+    const lines = await run(folder, 10_000, async (kill) => {
+      await sleep(20 + Math.random() * 300);
+      kill();
+    });
+    for (const line of lines) {
+      const [word, messageId = '', volumeId = '', keyId = ''] = line.split(' ');
+      if (word === 'made') made.push({ messageId, volumeId, keyId });
+    }
+    look();
+  }
+  const killed = state();
+  await run(folder, 0);
+  expect(state().messages).toEqual([]);
+
+  expect(made.length).toBeGreaterThan(ROUNDS);
+  const loaded = await MpeClient.load(folder);
+  const lost = made.filter(({ volumeId, keyId }) => !loaded.isSafe(volumeId, keyId));
+  expect(lost).toEqual([]);
+  await loaded.close();
+
+  // The site's side: every message once, each with a sequence of its own, none above the counter.
+  const outcomes = await Promise.all(
+    made.map(({ messageId }) => site.store.findOutcome(loaded.clientId, messageId as never)),
+  );
+  const used = outcomes.map((one) => one?.sequence);
+  expect(used.every((one) => one !== undefined && one < BigInt(killed.nextSequence))).toBe(true);
+  expect(new Set(used).size).toBe(made.length);
+  const row = await site.store.findClient(loaded.clientId);
+  expect(row?.state).toBe('ACTIVE');
+});
+
+test('the lock of a client that was killed is free at once', async () => {
+  const folder = join(tempFolder(), 'client');
+  const client = await MpeClient.enrol({
+    url: site.url,
+    enrolmentToken: site.enrolmentToken,
+    state: folder,
+  });
+  await client.close();
+  await run(folder, 10_000, async (kill) => {
+    await expect(MpeClient.load(folder)).rejects.toMatchObject({ code: 'STATE_LOCKED' });
+    kill();
+  });
+  const after = await MpeClient.load(folder);
+  expect(after.clientId).toBe(client.clientId);
+  await after.close();
+});
