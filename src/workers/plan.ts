@@ -139,7 +139,9 @@ export async function planMessage(
   }
   if (prepared.bodyType === 'CHECK_IN' && !candidate.leavesOutcome && facts.stateRank !== null) {
     const order = compareRanks(prepared.rank, facts.stateRank);
-    if (order <= 0) {
+    // An older check-in may still be the newest that names a volume: the store decides volume by
+    // volume, so that every order of arrival comes to the same reports.
+    if (order === 0 || (order < 0 && candidate.volumes.length === 0)) {
       const settled = settle(prepared.judged, facts);
       const reply = await answer(
         {

@@ -4,7 +4,7 @@ import { Fleet, type FleetSnapshot, type MadeMessage } from '../support/fleet.js
 import { SeededRandom } from '../support/random.js';
 import { auditSite, openSite, siteHashOf } from '../support/site-audit.js';
 import { tempFolder } from '../support/temp.js';
-import { carryOut, planFaults, type FaultReport, type Victim } from './faults.js';
+import { carryOut, planFaults, type Victim } from './faults.js';
 
 /** A campaign: every seed sends the same messages to a copy of the same site, with other kills. */
 export interface CampaignOptions {
@@ -30,7 +30,7 @@ export interface SeedResult {
   readonly seconds: number;
 }
 
-const CLIENTS = 25;
+const CLIENTS = 40;
 const FAULT_ROUNDS = 3;
 const DRAIN_MS = 180_000;
 
@@ -152,19 +152,23 @@ export async function runSeed(base: Base, seed: number, expectedHash: string): P
     await engine.start();
     const began = performance.now();
     const keeper = keepWorkersAlive(engine);
-    const fleet = await Fleet.load(base.snapshot, engine.url);
+    const fleet = await Fleet.load(base.snapshot, engine.url, { concurrency: 8 });
     const poisoner = await Fleet.load(base.poison, engine.url);
     const kills: Record<Victim, number> = { worker: 0, gateway: 0, redis: 0 };
     let finished = false;
     const faults = planFaults(new SeededRandom(seed), fleet.messages.length, FAULT_ROUNDS);
+    const waves = new Waves(faults.length + 1);
     const chaos = carryOut(engine, faults, {
       replies: () => fleet.replies,
       finished: () => finished,
-      onFault: (fault: FaultReport) => void (kills[fault.victim] += 1),
+      onFault: ({ victim }) => {
+        kills[victim] += 1;
+        waves.next();
+      },
     });
     const stopPoison = new AbortController();
-    const poisoning = poisoner.drain(DRAIN_MS, stopPoison.signal);
-    const report = await fleet.drain(DRAIN_MS);
+    const poisoning = poisoner.drain(DRAIN_MS, { signal: stopPoison.signal });
+    const report = await fleet.drain(DRAIN_MS, { gate: (client) => waves.gate(client) });
     finished = true;
     await chaos;
     const poisonDead = await untilDead(engine, poison, 60_000);
@@ -190,6 +194,33 @@ export async function runSeed(base: Base, seed: number, expectedHash: string): P
       seconds: (performance.now() - began) / 1000,
     };
   });
+}
+
+/** Lets clients begin in waves: the first at once, each other one when `next` is called. */
+class Waves {
+  readonly #gates: { readonly open: Promise<void>; readonly pass: () => void }[] = [];
+  #passed = 0;
+
+  constructor(count: number) {
+    for (let wave = 0; wave < count; wave += 1) {
+      let pass: () => void = () => undefined;
+      const open = new Promise<void>((resolve) => {
+        pass = resolve;
+      });
+      this.#gates.push({ open, pass });
+    }
+    this.next();
+  }
+
+  next(): void {
+    this.#gates[this.#passed]?.pass();
+    this.#passed += 1;
+  }
+
+  /** What client number `client` waits for. */
+  gate(client: number): Promise<void> {
+    return this.#gates[client % this.#gates.length]?.open ?? Promise.resolve();
+  }
 }
 
 /** Runs on a copy of the base site, which is removed with every process of it. */

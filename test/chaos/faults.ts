@@ -18,23 +18,23 @@ export interface Fault {
   readonly downMs: number;
 }
 
+const VICTIMS: readonly Victim[] = ['worker', 'gateway', 'redis'];
+
 /**
- * The kills of one run: every kind of victim equally often, at random moments between the first
- * replies and nine tenths of the messages.
+ * The kills of one run: every kind of victim equally often, in random order. Messages are sent in as
+ * many waves as there are kills, and one more; each kill strikes at a random moment of its wave, and
+ * the next wave starts with it, so that victims are missed and come back under load.
  */
 export function planFaults(random: SeededRandom, messages: number, rounds: number): Fault[] {
-  const victims: readonly Victim[] = ['worker', 'gateway', 'redis'];
-  const faults: Fault[] = [];
-  for (let round = 0; round < rounds; round += 1)
-    for (const victim of victims)
-      faults.push({
-        victim,
-        afterReplies: random.between(1, Math.floor(messages * 0.9)),
-        delayMs: random.between(0, 120),
-        worker: random.between(0, 1),
-        downMs: random.between(0, 700),
-      });
-  return faults.sort((a, b) => a.afterReplies - b.afterReplies);
+  const victims = random.shuffle(Array.from({ length: rounds }, () => VICTIMS).flat());
+  const wave = messages / (victims.length + 1);
+  return victims.map((victim, index) => ({
+    victim,
+    afterReplies: Math.ceil(index * wave + random.between(1, Math.max(1, Math.floor(wave * 0.6)))),
+    delayMs: random.between(0, 60),
+    worker: random.between(0, 1),
+    downMs: random.between(0, 700),
+  }));
 }
 
 /** What the run did, for people. */
@@ -42,7 +42,6 @@ export interface FaultReport {
   readonly victim: Victim;
   readonly pid: number;
   readonly atReplies: number;
-  readonly jobsInFlight: boolean;
 }
 
 /**
@@ -52,21 +51,18 @@ export interface FaultReport {
 export async function carryOut(
   engine: Engine,
   faults: readonly Fault[],
-  run: { replies(): number; finished(): boolean; onFault?(report: FaultReport): void },
-): Promise<number> {
-  let done = 0;
+  run: { replies(): number; finished(): boolean; onFault(report: FaultReport): void },
+): Promise<void> {
   for (const fault of faults) {
     while (run.replies() < fault.afterReplies && !run.finished()) await sleep(5);
     if (run.finished()) break;
     await sleep(fault.delayMs);
     const pid = pidOf(engine, fault);
     await strike(engine, fault);
-    run.onFault?.({ victim: fault.victim, pid, atReplies: run.replies(), jobsInFlight: !run.finished() });
+    run.onFault({ victim: fault.victim, pid, atReplies: run.replies() });
     await sleep(fault.downMs);
     await restart(engine, fault);
-    done += 1;
   }
-  return done;
 }
 
 function pidOf(engine: Engine, fault: Fault): number {

@@ -143,10 +143,26 @@ export class Fleet {
     return { states, messages: this.#messages };
   }
 
-  /** Sends everything, again and again, until every message has its verified reply or the time is over. */
-  async drain(timeoutMs: number, signal?: AbortSignal): Promise<FleetReport> {
-    const options = signal === undefined ? { timeoutMs } : { timeoutMs, signal };
-    const reports = await Promise.all(this.#clients.map(({ client }) => client.drain(options)));
+  /**
+   * Sends everything, again and again, until every message has its verified reply or the time is over.
+   *
+   * @param options.gate what client number n waits for before it begins.
+   */
+  async drain(
+    timeoutMs: number,
+    options: { readonly signal?: AbortSignal; readonly gate?: (client: number) => Promise<void> } = {},
+  ): Promise<FleetReport> {
+    const until = performance.now() + timeoutMs;
+    const reports = await Promise.all(
+      this.#clients.map(async ({ client }, index) => {
+        await options.gate?.(index);
+        const left = Math.max(until - performance.now(), 0);
+        return client.drain({
+          timeoutMs: left,
+          ...(options.signal === undefined ? {} : { signal: options.signal }),
+        });
+      }),
+    );
     const meters = this.#clients.map((one) => one.meter);
     return {
       told: meters.flatMap((meter, index) =>
