@@ -4,7 +4,7 @@ import type { DecodedMessage, MessageHead } from './client-message.js';
 import { mpe } from './generated/mpe.js';
 import { guidFromBytes } from './guid.js';
 import { LIMITS, type BodyType } from './vocabulary.js';
-import { bodyTypeWire, bodyTypeWord } from './wire-enums.js';
+import { bodyTypeWord, isBodyTypeNumber } from './wire-enums.js';
 import { toBigInt, toTimeMs } from './wire.js';
 import { walkFields, type WireWalk } from './wire-walk.js';
 
@@ -90,9 +90,7 @@ function readHead(bytes: Uint8Array, walk: WireWalk): { head?: MessageHead; prob
       clientVersion: raw.clientVersion.slice(0, LIMITS.clientVersionChars),
     };
     if (sequence < 1n) return { head, problem: 'sequence must be 1 to 2^63-1' };
-    if (raw.bodyType === mpe.v1.BodyType.BODY_TYPE_UNSPECIFIED)
-      return { head, problem: 'body_type is missing' };
-    if (isNegative(raw.bodyType)) return { head, problem: 'body_type is negative' };
+    if (!isBodyTypeNumber(raw.bodyType)) return { head, problem: 'body_type is missing' };
     if (raw.clientVersion.length > LIMITS.clientVersionChars) {
       return {
         head,
@@ -105,24 +103,10 @@ function readHead(bytes: Uint8Array, walk: WireWalk): { head?: MessageHead; prob
   }
 }
 
-function isNegative(number: number): boolean {
-  return number < 0;
-}
-
 function guidOf(bytes: Uint8Array, field: string): MessageHead['siteGuid'] {
   try {
     return guidFromBytes(bytes);
   } catch (error) {
     throw new MpeError('MALFORMED', `${field}: ${error instanceof Error ? error.message : 'not a GUID'}`);
   }
-}
-
-/** The body field of a body type, for those who build bytes by hand. */
-export function bodyFieldNumber(type: BodyType): number {
-  return BODY_FIELDS[type];
-}
-
-/** Whether a body type's number is one that this release has a handler for. */
-export function isKnownBodyType(number: number): boolean {
-  return bodyTypeWire.word(number) !== undefined;
 }

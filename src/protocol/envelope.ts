@@ -2,7 +2,7 @@ import type { Envelope } from './client-message.js';
 import { mpe } from './generated/mpe.js';
 import { guidToBytes } from './guid.js';
 import { LIMITS } from './vocabulary.js';
-import { bodyTypeNumber, bodyTypeWord } from './wire-enums.js';
+import { bodyTypeNumber, bodyTypeWord, isBodyTypeNumber } from './wire-enums.js';
 import { decoding, guidField, malformed, timeToLong, toTimeMs } from './wire.js';
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
@@ -21,8 +21,7 @@ export function decodeEnvelope(bytes: Uint8Array): Envelope {
   }
   return decoding('Envelope', () => {
     const raw = mpe.v1.Envelope.decode(bytes);
-    if (raw.bodyType === mpe.v1.BodyType.BODY_TYPE_UNSPECIFIED)
-      throw malformed('Envelope', 'body_type is missing');
+    if (!isBodyTypeNumber(raw.bodyType)) throw malformed('Envelope', 'body_type is missing');
     if (raw.sealed === '') throw malformed('Envelope', 'sealed is missing');
     return {
       messageId: guidField(raw.messageId, 'Envelope.message_id'),

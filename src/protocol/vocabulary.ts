@@ -185,7 +185,7 @@ export const DISPOSITION_RETRY = {
   ALREADY_COMMITTED: 'NONE',
 } as const satisfies Partial<Record<Disposition, Retry>>;
 
-/** Limits of the wire contract, in bytes, characters or items. */
+/** Limits of the wire contract, in bytes, characters (UTF-16 code units) or items. */
 export const LIMITS = {
   envelopeBytes: 128 * 1024,
   volumesPerMessage: 16,

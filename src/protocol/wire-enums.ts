@@ -190,3 +190,8 @@ export function volumeTypeNumber(type: VolumeType | number): mpe.v1.VolumeType {
 export function volumeTypeWord(number: number): VolumeType | number {
   return volumeTypeWire.word(number) ?? number;
 }
+
+/** Whether a body type on the wire can be one: 0 is "not set", and no value is negative. */
+export function isBodyTypeNumber(number: number): boolean {
+  return number > 0;
+}

@@ -173,6 +173,7 @@ describe('Envelope rules', () => {
     ['a client id of 17 bytes', { clientId: Buffer.alloc(17, 1) }],
     ['an all-zero message id', { messageId: Buffer.alloc(16) }],
     ['no body type', { bodyType: 0 as mpe.v1.BodyType }],
+    ['a negative body type', { bodyType: -1 as mpe.v1.BodyType }],
     ['nothing sealed', { sealed: '' }],
   ])('refuses %s', (_, change) => {
     expect(codeOf(() => decoded(change))).toBe('MALFORMED');
