@@ -27,7 +27,7 @@ export interface GatewayOptions {
   readonly keyFolder: KeyFolder;
   readonly log: Logger;
   readonly clock: Clock;
-  /** For tests: shorter time-outs. */
+  /** For tests: shorter time-outs, smaller rates. */
   readonly bounds?: ServerBounds;
 }
 
@@ -42,6 +42,9 @@ export interface Gateway {
    */
   close(boundMs?: number): Promise<void>;
 }
+
+/** How long a start waits for Redis before it goes on without. */
+const REDIS_AT_START_MS = 2000;
 
 /** Registrations and nonces that strangers may ask of one gateway: a second, and at once. */
 const STRANGERS = { registrations: [200, 2000], nonces: [2000, 10_000] } as const;
@@ -87,7 +90,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     maxInFlight: config.gateway.maxInFlight,
     drain: drain.signal,
     strangers: {
-      registrations: new TokenBucket(...STRANGERS.registrations),
+      registrations: new TokenBucket(...(options.bounds?.registrations ?? STRANGERS.registrations)),
       nonces: new TokenBucket(...STRANGERS.nonces),
     },
   };
@@ -101,6 +104,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   let server: FastifyInstance | null = null;
   let ops: OpsServer | null = null;
   try {
+    if (!(await queue.ready(REDIS_AT_START_MS))) {
+      log.warn({ event: 'gateway.redis_away' }, 'Redis is away: starting, not ready, and trying again');
+    }
     await redisSafety.start();
     server = buildServer(
       context,

@@ -1,4 +1,9 @@
-import type { FastifyReply, FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
+import type {
+  FastifyReply,
+  FastifyRequest,
+  onRequestAsyncHookHandler,
+  onSendAsyncHookHandler,
+} from 'fastify';
 import type { JobChannel } from '../queue/index.js';
 import { authenticate } from './authenticate.js';
 import type { GatewayContext } from './context.js';
@@ -52,6 +57,14 @@ export function requireQueue(context: GatewayContext): onRequestAsyncHookHandler
   };
 }
 
+/** Answers given while the gateway goes down end their connection, so that it can close. */
+export function endConnections(context: GatewayContext): onSendAsyncHookHandler {
+  return async (_request, reply) => {
+    if (context.drain.aborted) reply.header('connection', 'close');
+    return Promise.resolve();
+  };
+}
+
 /** Counts requests in hand; beyond the bound, or while the gateway goes down, there is no entry. */
 export function admission(context: GatewayContext): onRequestAsyncHookHandler {
   let inFlight = 0;
@@ -68,9 +81,7 @@ export function admission(context: GatewayContext): onRequestAsyncHookHandler {
       context.metrics.ingestDuration.observe({ route }, (performance.now() - startedAt) / 1000);
     });
     if (context.drain.aborted) {
-      throw new HttpProblem('DRAINING', 'This gateway is going down. Send the same request to another one.', {
-        headers: { connection: 'close' },
-      });
+      throw new HttpProblem('DRAINING', 'This gateway is going down. Send the same request to another one.');
     }
     if (inFlight > context.maxInFlight) {
       throw new HttpProblem(

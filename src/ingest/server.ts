@@ -9,7 +9,7 @@ import { getSite } from './endpoints/get-site.js';
 import { postClients } from './endpoints/post-clients.js';
 import { postMessages } from './endpoints/post-messages.js';
 import { postToken } from './endpoints/post-token.js';
-import { admission } from './guards.js';
+import { admission, endConnections } from './guards.js';
 import { sendProblem } from './respond.js';
 import { answerBroken, answerUnknown, closeUnread, toProblem } from './failures.js';
 
@@ -23,6 +23,8 @@ const REQUESTS_PER_CONNECTION = 10_000;
 export interface ServerBounds {
   readonly headersMs?: number;
   readonly requestMs?: number;
+  /** Registrations of strangers: a second, and at once. */
+  readonly registrations?: readonly [perSecond: number, burst: number];
 }
 
 /** PEM, or null for plain HTTP behind a proxy that ends TLS. */
@@ -75,6 +77,7 @@ export function buildServer(
   // Bytes, whatever the type says: the type was judged before the body is read.
   server.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   server.addHook('onRequest', admission(context));
+  server.addHook('onSend', endConnections(context));
   server.setErrorHandler((error, request, reply) =>
     sendProblem(request, closeUnread(request, reply), toProblem(error, context)),
   );

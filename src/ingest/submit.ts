@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { jobIdOf, type JobData } from '../queue/index.js';
 import type { GatewayContext } from './context.js';
@@ -34,9 +35,32 @@ export async function submitAndWait(
     const stale = context.replies.read(jobId).catch(() => null);
     const waiting = context.replies.waitFor(jobId, seconds * 1000, { stale, signal });
     await context.queue.add(job);
+    if ((await stale) !== null) await addAgainWhereItJustEnded(context, job, waiting);
     return { bytes: await waiting, waited: true };
   } finally {
     reply.raw.off('close', gone);
     done.abort();
+  }
+}
+
+/** Long enough for a worker to take a job out of the queue after it has answered it. */
+const JUST_ENDED_MS = 300;
+
+/**
+ * A worker answers a job shortly before it takes it out of the queue. A re-send that falls between
+ * the two finds the job in the queue and adds nothing, and no reply would come. So where there was a
+ * reply before and none has come, and the job is gone, it is added once more.
+ */
+async function addAgainWhereItJustEnded(
+  context: GatewayContext,
+  job: JobData,
+  waiting: Promise<Buffer | null>,
+): Promise<void> {
+  const answered = await Promise.race([waiting.then(() => true), sleep(JUST_ENDED_MS, false)]);
+  if (answered) return;
+  try {
+    if ((await context.queue.state(jobIdOf(job))) === 'absent') await context.queue.add(job);
+  } catch {
+    // The message is accepted: the first add said so. Without Redis the wait just runs out.
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import { MpeError } from '../ops/errors.js';
@@ -109,6 +110,13 @@ export class QueueGauge {
     } finally {
       this.#looking = false;
     }
+  }
+
+  /** Waits until Redis has answered a look, at most `boundMs`. */
+  async ready(boundMs: number): Promise<boolean> {
+    const until = performance.now() + boundMs;
+    while (this.#problem !== null && performance.now() < until) await sleep(10);
+    return this.#problem === null;
   }
 
   /** Counts the jobs now. */

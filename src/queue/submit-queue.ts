@@ -71,6 +71,11 @@ export class SubmitQueue {
     return this.#redis;
   }
 
+  /** Waits until Redis answers, at most `boundMs`; false where it does not. Never throws. */
+  ready(boundMs: number): Promise<boolean> {
+    return this.#gauge.ready(boundMs);
+  }
+
   /**
    * Whether a job would be taken now, judged by the last look at Redis: costs nothing, so it comes
    * before a body is read.
