@@ -1,11 +1,12 @@
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import type { Config } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
 import { connectRedis } from '../queue/index.js';
@@ -81,6 +82,21 @@ export async function startPrivateRedis(home: string, log: Logger): Promise<Priv
   }
   log.info({ event: 'redis.started', socket, folder });
   return { url, stop };
+}
+
+/**
+ * Where a command finds Redis: MPE_REDIS_URL, else the private one of an `mpe up` on this MPE_HOME,
+ * else the default.
+ */
+export function redisUrlOf(config: Config): string {
+  if (redisIsGiven()) return config.redis.url;
+  const socket = socketPath(join(config.home, 'redis'));
+  return existsSync(socket) ? `unix://${socket}` : config.redis.url;
+}
+
+/** Whether the environment names a Redis. */
+export function redisIsGiven(): boolean {
+  return ['MPE_REDIS_URL', 'MPE_REDIS_URL_FILE'].some((name) => (process.env[name] ?? '') !== '');
 }
 
 function extension(): string {

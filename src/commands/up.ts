@@ -6,7 +6,7 @@ import { openKeyFolder } from '../secrets/key-folder.js';
 import { Supervisor, type ChildSpec } from '../workers/supervisor.js';
 import { numberOption } from './number-option.js';
 import { warn } from './output.js';
-import { startPrivateRedis } from './up-redis.js';
+import { redisIsGiven, startPrivateRedis } from './up-redis.js';
 import { requireSite, withStore } from './with-store.js';
 
 interface Options {
@@ -40,8 +40,7 @@ async function run(options: Options): Promise<void> {
   await withStore(config, requireSite);
 
   const shutdown = new Shutdown(log, config.worker.drainMs + SHUTDOWN_MARGIN_MS);
-  const given = ['MPE_REDIS_URL', 'MPE_REDIS_URL_FILE'].some((name) => (process.env[name] ?? '') !== '');
-  const redis = given ? null : await startPrivateRedis(config.home, log);
+  const redis = redisIsGiven() ? null : await startPrivateRedis(config.home, log);
   const env = { ...process.env, ...(redis === null ? {} : { MPE_REDIS_URL: redis.url }) };
   const hopeless = (name: string): void => void shutdown.end(`${name} cannot start`, 2);
 

@@ -4,6 +4,7 @@ import { isMpeError } from '../ops/errors.js';
 import { createLogger } from '../ops/log.js';
 import type { Guid } from '../protocol/guid.js';
 import { SubmitQueue } from '../queue/index.js';
+import { redisUrlOf } from './up-redis.js';
 
 /** How long a command waits for Redis. */
 const BOUND_MS = 2000;
@@ -20,7 +21,7 @@ export async function withRedisQueue<T>(
 ): Promise<T> {
   const log = createLogger('command', { logLevel: 'fatal' }, { fd: 2 });
   const queue = SubmitQueue.open({
-    redisUrl: config.redis.url,
+    redisUrl: redisUrlOf(config),
     siteGuid,
     highWater: config.queue.highWater,
     log,

@@ -10,8 +10,10 @@ import { guidToBytes, newGuid, type Guid } from '../../src/protocol/guid.js';
 import type { PrivateJwk, PublicJwk } from '../../src/protocol/jwk.js';
 import { bodyTypeNumber } from '../../src/protocol/wire-enums.js';
 import type { MessageJob, RegistrationJob } from '../../src/queue/index.js';
+import { createCertificate } from '../../src/secrets/create-certificate.js';
 import { createSite } from '../../src/secrets/create-site.js';
 import { openKeyFolder, type KeyFolder } from '../../src/secrets/key-folder.js';
+import { createSiteTls } from '../../src/secrets/site-ca.js';
 import { openStore } from '../../src/store/open-store.js';
 import type { SiteSeed, SiteStore } from '../../src/store/site-store.js';
 import { Pipeline, type PipelineOptions } from '../../src/workers/pipeline.js';
@@ -21,14 +23,21 @@ import { tempFolder } from '../support/temp.js';
 export interface SiteChanges {
   readonly plaintextConsent?: boolean;
   readonly seed?: (seed: SiteSeed) => SiteSeed;
-  /** Keys of the site are made once a process; false makes new ones. */
-  readonly share?: boolean;
 }
 
 // RSA keys take seconds to make: one set a test file.
-let shared: Promise<readonly PrivateJwk[]> | null = null;
-const sealingKeys = (): Promise<readonly PrivateJwk[]> =>
-  (shared ??= Promise.all([generatePrivateKey('RSA-OAEP-256', 2048), generatePrivateKey('ECDH-ES+A256KW')]));
+type Material = NonNullable<Parameters<typeof createSite>[0]['material']>;
+let shared: Promise<Material & { readonly sealingKeys: readonly PrivateJwk[] }> | null = null;
+const sharedMaterial = (): NonNullable<typeof shared> => (shared ??= makeShared());
+async function makeShared(): Promise<Material & { readonly sealingKeys: readonly PrivateJwk[] }> {
+  const [rsa, ecdh, certificate, tls] = await Promise.all([
+    generatePrivateKey('RSA-OAEP-256', 2048),
+    generatePrivateKey('ECDH-ES+A256KW'),
+    createCertificate(Date.now()),
+    createSiteTls(newGuid(), ['localhost'], Date.now()),
+  ]);
+  return { sealingKeys: [rsa, ecdh], certificate, tls };
+}
 
 /** A real site in a folder of its own: key folder, SQLite file, open store. */
 export class TestSite {
@@ -73,7 +82,7 @@ export class TestSite {
       testSite: true,
       plaintextConsent: changes.plaintextConsent ?? false,
       now: Date.now(),
-      material: { sealingKeys: await sealingKeys() },
+      material: await sharedMaterial(),
     });
     const store = await openStore({ kind: 'sqlite', path: join(folder, 'site.db') });
     await store.createSite(changes.seed === undefined ? created.seed : changes.seed(created.seed));
