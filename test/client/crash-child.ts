@@ -8,7 +8,11 @@ import { MpeClient, randomRecoveryPassword } from '../../src/client/index.js';
 import { newGuid } from '../../src/protocol/guid.js';
 
 const [folder = '', count = '0'] = process.argv.slice(2);
-const client = await MpeClient.load(folder, { backoff: { baseMs: 20, capMs: 200 }, waitSeconds: 5 });
+const client = await MpeClient.load(folder, {
+  backoff: { baseMs: 20, capMs: 200 },
+  waitSeconds: 5,
+  concurrency: 8,
+});
 process.stdout.write('loaded\n');
 
 const volumeId = newGuid();
@@ -19,7 +23,7 @@ async function make(): Promise<void> {
     const [messageId] = await client.escrow([{ volumeId, volumeType: 'OS', protectors }]);
     process.stdout.write(`made ${messageId ?? ''} ${volumeId} ${keyId}\n`);
     // Leaves room for sending: kills are to hit both.
-    if (index % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
 const making = make();
