@@ -1,48 +1,43 @@
 #!/usr/bin/env node
 /** The command line: it only dispatches. One file per command under src/commands/, one line here. */
 import { Command, CommanderError } from 'commander';
-import * as client from './commands/client.js';
-import * as clients from './commands/clients.js';
-import * as enrolmentTokens from './commands/enrolment-tokens.js';
-import * as keys from './commands/keys.js';
-import * as messages from './commands/messages.js';
-import * as gateway from './commands/gateway.js';
-import * as secretsVerify from './commands/secrets-verify.js';
-import * as siteInit from './commands/site-init.js';
-import * as siteShow from './commands/site-show.js';
-import * as status from './commands/status.js';
-import * as up from './commands/up.js';
-import * as worker from './commands/worker.js';
-import * as fixtures from './commands/fixtures.js';
-import * as replay from './commands/replay.js';
-import * as siteHash from './commands/site-hash.js';
 import { isMpeError } from './ops/errors.js';
 import { redactText } from './ops/redact.js';
 import { VERSION } from './ops/version.js';
 
-/** Every command, in the order of the help. */
-const COMMANDS: readonly { register(program: Command): void }[] = [
-  siteInit,
-  siteShow,
-  siteHash,
-  up,
-  worker,
-  status,
-  messages,
-  clients,
-  keys,
-  enrolmentTokens,
-  secretsVerify,
-  fixtures,
-  replay,
-  gateway,
-  client,
-];
+/** A command file. */
+interface CommandModule {
+  register(program: Command): void;
+}
+
+/**
+ * Every command by its first word, in the order of the help. Only what is called is loaded: most
+ * commands need neither the queue nor HTTP, and start at once.
+ */
+const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[]>> = {
+  site: [
+    () => import('./commands/site-init.js'),
+    () => import('./commands/site-show.js'),
+    () => import('./commands/site-hash.js'),
+  ],
+  up: [() => import('./commands/up.js')],
+  gateway: [() => import('./commands/gateway.js')],
+  worker: [() => import('./commands/worker.js')],
+  status: [() => import('./commands/status.js')],
+  messages: [() => import('./commands/messages.js')],
+  clients: [() => import('./commands/clients.js')],
+  keys: [() => import('./commands/keys.js')],
+  'enrolment-tokens': [() => import('./commands/enrolment-tokens.js')],
+  secrets: [() => import('./commands/secrets-verify.js')],
+  client: [() => import('./commands/client.js')],
+  fixtures: [() => import('./commands/fixtures.js')],
+  replay: [() => import('./commands/replay.js')],
+};
 
 /** Exit status of a wrong call or configuration; everything else that fails is 1. */
 const EXIT_USAGE = 2;
 
-function program(): Command {
+async function program(firstWord: string): Promise<Command> {
   const root = new Command('mpe')
     .description('Message processing engine for BitLocker recovery')
     .version(VERSION)
@@ -50,7 +45,9 @@ function program(): Command {
     .showSuggestionAfterError()
     .exitOverride()
     .addHelpText('after', '\nSettings are MPE_* variables of the environment: docs/configuration.md');
-  for (const command of COMMANDS) command.register(root);
+  // Help and errors name every command.
+  const called = Object.hasOwn(COMMANDS, firstWord) ? COMMANDS[firstWord] : Object.values(COMMANDS).flat();
+  for (const load of called ?? []) (await load()).register(root);
   return root;
 }
 
@@ -73,7 +70,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await program().parseAsync();
+  await (await program(process.argv[2] ?? '')).parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
     // Commander has printed its own text.
