@@ -3,6 +3,7 @@ import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
 import type { Guid } from '../protocol/guid.js';
 import { assertNever } from '../ops/errors.js';
+import { bounded } from './bounded.js';
 import { trackDuplicates } from './consumer-connection.js';
 import { readJob, type JobData } from './job.js';
 import { LockWatch } from './lock-watch.js';
@@ -137,8 +138,9 @@ export class QueueConsumer {
         case 'delay':
           return await this.#delay(job, token, verdict.ms);
         case 'abandoned':
-          // Keeps the job in Redis as it is; when its lock has run out, another process takes it.
-          throw new DelayedError();
+          // Handed on at once, and not as a suspect: it is this process that ends, not the job that
+          // killed it. What still runs here is fenced by the commit.
+          return await this.#delay(job, token, 0);
         default:
           return assertNever(verdict);
       }
@@ -181,7 +183,9 @@ export class QueueConsumer {
   /** Puts the job back for later. No attempt is spent. */
   async #delay(job: Job, token: string, ms: number): Promise<never> {
     try {
-      await job.moveToDelayed(Date.now() + ms, token);
+      const moved = job.moveToDelayed(Date.now() + ms, token);
+      // This connection waits for Redis as long as it takes; a close must not.
+      await (this.#forced.signal.aborted ? bounded(moved, 'hand on', FORCED_MS / 2) : moved);
     } catch (error) {
       // Lock lost, or Redis away: the job stays where it is and is found as abandoned.
       this.#options.log.warn({ event: 'queue.delay_failed', jobId: job.id, err: error });
@@ -205,8 +209,9 @@ export class QueueConsumer {
   }
 
   /**
-   * Takes no more jobs, waits up to `boundMs` for those in hand, then leaves them: their signals
-   * fire, their locks run out and other processes take them. Always comes back.
+   * Takes no more jobs, waits up to `boundMs` for those in hand, then hands them on: their signals
+   * fire and other processes take them, at once or, where Redis does not answer, when their locks
+   * have run out. Always comes back.
    *
    * @param options force: do not wait at all.
    */
