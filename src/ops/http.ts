@@ -36,7 +36,7 @@ export interface OpsServer {
 export async function startOpsServer(options: OpsServerOptions): Promise<OpsServer> {
   const server = createServer((request, response) => {
     answer(options, request, response).catch((error: unknown) => {
-      options.log.error({ event: 'ops.failed', err: error }, 'an ops request failed');
+      options.log.error({ event: 'ops.failed', error }, 'an ops request failed');
       if (!response.headersSent) send(response, 500, 'text/plain', 'failed\n');
     });
   });

@@ -101,7 +101,7 @@ export class QueueConsumer {
 
   #listen(): void {
     const { log } = this.#options;
-    this.#worker.on('error', (error) => log.warn({ event: 'queue.error', err: error }, error.message));
+    this.#worker.on('error', (error) => log.warn({ event: 'queue.error', error }, error.message));
     this.#worker.on('stalled', (jobId) =>
       log.warn({ event: 'queue.stalled', jobId }, 'a job was abandoned by its process and comes again'),
     );
@@ -167,7 +167,7 @@ export class QueueConsumer {
         return await this.#options.process(taken, lock.signal);
       } catch (error) {
         this.#options.log.error(
-          { event: 'queue.process_threw', jobId: taken.id, err: error },
+          { event: 'queue.process_threw', jobId: taken.id, error },
           'processing threw; the job comes again',
         );
         return { kind: 'delay', ms: FAULT_DELAY_MS };
@@ -188,7 +188,7 @@ export class QueueConsumer {
       await (this.#forced.signal.aborted ? bounded(moved, 'hand on', FORCED_MS / 2) : moved);
     } catch (error) {
       // Lock lost, or Redis away: the job stays where it is and is found as abandoned.
-      this.#options.log.warn({ event: 'queue.delay_failed', jobId: job.id, err: error });
+      this.#options.log.warn({ event: 'queue.delay_failed', jobId: job.id, error });
     }
     throw new DelayedError();
   }

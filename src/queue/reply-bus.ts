@@ -77,7 +77,7 @@ export class ReplyBus {
       () => {
         for (const waiters of this.#waiters.values()) for (const waiter of waiters) waiter.look();
       },
-      (error: unknown) => this.#log.warn({ event: 'reply.subscribe_failed', err: error }),
+      (error: unknown) => this.#log.warn({ event: 'reply.subscribe_failed', error }),
     );
   }
 
@@ -139,7 +139,7 @@ export class ReplyBus {
     const [kept, published] = await Promise.allSettled([stored, sent]);
     if (kept.status === 'rejected') {
       if (published.status === 'rejected') throw kept.reason;
-      this.#log.warn({ event: 'reply.not_stored', jobId, err: kept.reason as Error });
+      this.#log.warn({ event: 'reply.not_stored', jobId, error: kept.reason as Error });
     }
   }
 

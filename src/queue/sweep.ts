@@ -37,10 +37,7 @@ export async function sweepFailed(
         await onFailed({ id, data: dataOf(raw), reason: reason ?? '' });
       }
     } catch (error) {
-      log.warn(
-        { event: 'queue.sweep_failed', jobId: id, err: error },
-        'a failed job stays for the next sweep',
-      );
+      log.warn({ event: 'queue.sweep_failed', jobId: id, error }, 'a failed job stays for the next sweep');
       continue;
     }
     const gone = redis
