@@ -43,9 +43,10 @@ function healthySecrets(c: Connection, candidate: CommitCandidate): Set<string> 
 /** Key ids of the reported volumes that this client has proven and the site can read. */
 function readable(c: Connection, candidate: CommitCandidate): Set<string> {
   if (candidate.volumes.length === 0) return new Set();
+  // CROSS JOIN is how SQLite is told the order: from the client's few proofs to their keys.
   const rows = c.all(
     `SELECT DISTINCT k.VolumeId || '/' || k.KeyId AS Pair
-     FROM MPE_KeyProofs p JOIN MPE_Keys k ON k.SecretId = p.SecretId
+     FROM MPE_KeyProofs p CROSS JOIN MPE_Keys k ON k.SecretId = p.SecretId
      WHERE p.ClientId = ? AND k.Kind = 1
        AND k.VolumeId IN (SELECT value FROM json_each(?))
        AND EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId)`,
@@ -61,7 +62,7 @@ function unreadable(c: Connection, clientId: Guid): Set<string> {
     `SELECT r.VolumeId || '/' || j.value AS Pair
      FROM MPE_Reports r, json_each(r.KeyIds) j
      WHERE r.ClientId = ?1 AND NOT EXISTS (
-       SELECT 1 FROM MPE_Keys k JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = ?1
+       SELECT 1 FROM MPE_Keys k CROSS JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = ?1
        WHERE k.KeyId = j.value AND k.VolumeId = r.VolumeId AND k.Kind = 1
          AND EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId))`,
     clientId,
@@ -130,10 +131,11 @@ function isClone(c: Connection, clientId: Guid, epoch: number): boolean {
 function openRotations(c: Connection, clientId: Guid): RotationRequestRow[] {
   return c
     .all(
-      `SELECT r.RequestId, r.VolumeId, r.KeyId, r.Deadline FROM MPE_RotationRequests r
-       WHERE r.ClosedAt IS NULL
-         AND EXISTS (SELECT 1 FROM MPE_KeyProofs p JOIN MPE_Keys k ON k.SecretId = p.SecretId
-                     WHERE p.ClientId = ? AND k.Kind = 1 AND k.KeyId = r.KeyId AND k.VolumeId = r.VolumeId)
+      `SELECT DISTINCT r.RequestId, r.VolumeId, r.KeyId, r.Deadline
+       FROM MPE_KeyProofs p
+         CROSS JOIN MPE_Keys k ON k.SecretId = p.SecretId
+         CROSS JOIN MPE_RotationRequests r ON r.VolumeId = k.VolumeId AND r.KeyId = k.KeyId AND r.ClosedAt IS NULL
+       WHERE p.ClientId = ? AND k.Kind = 1
          AND NOT EXISTS (SELECT 1 FROM MPE_Keys n
                          WHERE n.VolumeId = r.VolumeId AND n.Kind = 1 AND n.KeyId <> r.KeyId
                            AND n.FirstStoredAt >= r.OpenedAt
@@ -155,8 +157,8 @@ function rotationKnown(c: Connection, candidate: CommitCandidate): boolean {
   const row = c.get(
     `SELECT 1 FROM MPE_RotationRequests r
      WHERE r.RequestId = ? AND r.ClosedAt IS NULL
-       AND EXISTS (SELECT 1 FROM MPE_KeyProofs p JOIN MPE_Keys k ON k.SecretId = p.SecretId
-                   WHERE p.ClientId = ? AND k.Kind = 1 AND k.KeyId = r.KeyId AND k.VolumeId = r.VolumeId)`,
+       AND EXISTS (SELECT 1 FROM MPE_Keys k CROSS JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = ?
+                   WHERE k.KeyId = r.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1)`,
     candidate.rotation.requestId,
     candidate.clientId,
   );

@@ -1,0 +1,116 @@
+import { expect, it } from 'vitest';
+import { join } from 'node:path';
+import { apply } from '../../src/store/sqlite/apply.js';
+import { classify } from '../../src/store/sqlite/classify.js';
+import { commitRegistration } from '../../src/store/sqlite/commit-registration.js';
+import { Connection } from '../../src/store/sqlite/connection.js';
+import { createSite } from '../../src/store/sqlite/create-site.js';
+import { addDeadLetter } from '../../src/store/sqlite/dead-letters.js';
+import { findClient } from '../../src/store/sqlite/find-client.js';
+import { findKeys } from '../../src/store/sqlite/find-keys.js';
+import { loadMigrations, migrate } from '../../src/store/sqlite/migrate.js';
+import { pruneOutcomes } from '../../src/store/sqlite/outcomes.js';
+import { traceMessage } from '../../src/store/sqlite/trace-message.js';
+import { tempFolder } from '../support/temp.js';
+import { candidate, DATA_KEY, id, siteSeed, T0, testPlanner, TOKEN_HASH, type MessageSpec } from './world.js';
+import { insertDataKey } from '../../src/store/sqlite/data-keys.js';
+
+/**
+ * Whole scans that are right: JSON arrays of the message, the client's own rows once found, one row
+ * of data keys, the one site.
+ */
+const ALLOWED = /^SCAN (json_each|j VIRTUAL|MPE_DataKeys|CONSTANT ROW|MPE_Site$|MPE_SiteDocuments)/;
+
+it('the statements of a commit and of the look-ups never walk a whole table', async () => {
+  const connection = Connection.open(join(tempFolder('mpe-plans-'), 'site.db'), { readOnly: false });
+  migrate(connection, loadMigrations(), T0);
+  createSite(connection, siteSeed());
+  insertDataKey(connection, DATA_KEY);
+
+  // Remembers every statement that goes through the connection from here on.
+  const statements = new Set<string>();
+  for (const name of ['get', 'all', 'run'] as const) {
+    const original = connection[name].bind(connection) as (sql: string, ...values: never[]) => never;
+    connection[name] = (sql: string, ...values: never[]) => {
+      statements.add(sql);
+      return original(sql, ...values);
+    };
+  }
+
+  commitRegistration(connection, {
+    clientId: id('client', 1),
+    registrationId: id('misc', 9),
+    kid: 'kid',
+    publicJwk: '{}',
+    enrolmentTokenHash: TOKEN_HASH,
+    provenByKid: null,
+    machineName: 'PC1',
+    domain: '',
+    hardwareId: '',
+    joinType: 'DOMAIN',
+    atMs: T0,
+  });
+  const protectors = [{ key: 1, password: 'a', package: 'b' }];
+  const specs: MessageSpec[] = [
+    { client: 1, message: 1, sequence: 1, volumes: [{ volume: 1, protectors }] },
+    { client: 1, message: 2, sequence: 2, tpm: 'owner' },
+    { client: 1, message: 3, sequence: 3, state: { users: [{ domain: 'D', name: 'u' }] } },
+    {
+      client: 1,
+      message: 4,
+      sequence: 4,
+      rotation: {
+        requestId: id('misc', 8),
+        outcome: 'FAILED',
+        errorCode: null,
+        errorText: null,
+        newKeyId: null,
+      },
+    },
+  ];
+  const planner = testPlanner({ dataKeyId: DATA_KEY.dataKeyId });
+  const messages = specs.map(candidate);
+  const facts = classify(connection, messages);
+  const decisions = await Promise.all(messages.map((message, i) => planner(message, facts[i]!)));
+  apply(
+    connection,
+    decisions.flatMap((decision) => (decision.kind === 'write' ? [decision.plan] : [])),
+  );
+  findClient(connection, id('client', 1));
+  findKeys(connection, '8637036e', 10);
+  traceMessage(connection, id('message', 1));
+  pruneOutcomes(connection, T0, 10);
+
+  expect(statements.size).toBeGreaterThan(25);
+  for (const sql of statements) {
+    const steps = connection.db
+      .prepare<[], { detail: string }>(`EXPLAIN QUERY PLAN ${sql.replaceAll(/\?\d*/g, 'NULL')}`)
+      .all()
+      .map((row) => row.detail);
+    const scans = steps.filter((step) => step.startsWith('SCAN') && !ALLOWED.test(step));
+    expect(scans, sql).toEqual([]);
+    // An index that chooses by the kind alone is a scan by another name.
+    expect(
+      steps.filter((step) => /\((Kind|Epoch|Disposition)=\?\)/.test(step)),
+      sql,
+    ).toEqual([]);
+  }
+  // Dead letters count their sealed rows by the partial index; that is a scan of it on purpose.
+  addDeadLetter(
+    connection,
+    {
+      clientId: id('client', 1),
+      messageId: id('message', 9),
+      bodyType: 1,
+      cause: 'x',
+      detail: '',
+      sealed: 's',
+      release: '1',
+      resends: 0,
+      deadAtMs: T0,
+      redrivenAtMs: null,
+    },
+    10,
+  );
+  connection.close();
+});
