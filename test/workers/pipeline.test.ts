@@ -66,9 +66,10 @@ function siteWithPolicy(change: Partial<PolicyRow>): Promise<TestSite> {
 
 const secondBody = (payload: Buffer): Buffer => Buffer.concat([payload, Buffer.from([0x9a, 0x01, 0x00])]);
 const unknownBody = (payload: Buffer): Uint8Array => {
-  const raw = mpe.v1.ClientMessage.toObject(mpe.v1.ClientMessage.decode(payload));
+  const raw: Record<string, unknown> = mpe.v1.ClientMessage.toObject(mpe.v1.ClientMessage.decode(payload));
   delete raw['escrowRecoveryKeys'];
-  const bytes = mpe.v1.ClientMessage.encode({ ...raw, bodyType: 99 }).finish();
+  raw['bodyType'] = 99;
+  const bytes = mpe.v1.ClientMessage.encode(raw).finish();
   return Buffer.concat([bytes, Buffer.from([0x9a, 0x06, 0x00])]);
 };
 

@@ -1,0 +1,158 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import pino from 'pino';
+import { onTestFinished } from 'vitest';
+import { loadConfig, type Config } from '../../src/config/index.js';
+import { systemClock } from '../../src/ops/clock.js';
+import type { MessageReply } from '../../src/protocol/client-message.js';
+import { decodeMessageReply } from '../../src/protocol/decode.js';
+import { jobIdOf, ReplyBus, SubmitQueue } from '../../src/queue/index.js';
+import { startWorker, type RunningWorker, type WorkerOptions } from '../../src/workers/runtime.js';
+import type { TestRedis } from '../support/redis.js';
+import type { Sent, TestSite } from './support.js';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const silent = pino({ level: 'silent' });
+
+/** Short locks, so that a killed process' jobs are found within a second or two. */
+export function settings(site: TestSite, redis: TestRedis): Record<string, string> {
+  return {
+    MPE_HOME: site.folder,
+    MPE_REDIS_URL: redis.url,
+    MPE_QUEUE_LOCK_MS: '1000',
+    MPE_QUEUE_STALLED_MS: '300',
+  };
+}
+
+export function configOf(site: TestSite, redis: TestRedis, more: Record<string, string> = {}): Config {
+  return loadConfig({ ...settings(site, redis), ...more });
+}
+
+/** A worker inside the test process, closed after the test. */
+export async function worker(
+  site: TestSite,
+  redis: TestRedis,
+  more: Partial<WorkerOptions> = {},
+): Promise<RunningWorker> {
+  const running = await startWorker({
+    config: configOf(site, redis),
+    store: site.store,
+    keyFolder: site.keyFolder,
+    log: site.log,
+    clock: systemClock(),
+    concurrency: 16,
+    ...more,
+  });
+  onTestFinished(() => running.close({ force: true }));
+  return running;
+}
+
+/** The gateway's side: adds jobs and waits for their replies. */
+export class Gateway {
+  readonly queue: SubmitQueue;
+  readonly #bus: ReplyBus;
+
+  constructor(site: TestSite, redis: TestRedis) {
+    const common = { redisUrl: redis.url, siteGuid: site.siteGuid, log: silent };
+    this.queue = SubmitQueue.open({ ...common, highWater: 100_000 });
+    this.#bus = ReplyBus.open({ ...common, gatewayId: 'gw-test' });
+    onTestFinished(async () => {
+      await this.queue.close();
+      await this.#bus.close();
+    });
+  }
+
+  /** Puts messages into the queue and returns their replies as they come. */
+  async send(...messages: readonly Sent[]): Promise<Promise<MessageReply>[]> {
+    const replies = messages.map(async ({ job }) => {
+      const bytes = await this.#bus.waitFor(jobIdOf(job), 40_000);
+      if (bytes === null) throw new Error(`no reply to ${job.messageId}`);
+      return decodeMessageReply(bytes);
+    });
+    for (const reply of replies) reply.catch(() => undefined);
+    await this.add(...messages);
+    return replies;
+  }
+
+  /** Puts messages into the queue. */
+  async add(...messages: readonly Sent[]): Promise<void> {
+    await until(() => {
+      this.queue.admit();
+      return true;
+    });
+    await Promise.all(messages.map(({ job }) => this.queue.add(job)));
+  }
+}
+
+/** Waits until a condition holds; what it throws counts as not yet. */
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  let last: unknown = null;
+  for (;;) {
+    try {
+      if (await condition()) return;
+    } catch (error) {
+      last = error;
+    }
+    if (performance.now() > end) throw new Error(`not within ${timeoutMs} ms`, { cause: last });
+    await sleep(15);
+  }
+}
+
+/** A real `mpe` process from the sources, killed after the test. */
+export class MpeProcess {
+  readonly child: ChildProcess;
+  readonly logFile: string;
+  readonly ended: Promise<unknown>;
+
+  constructor(site: TestSite, redis: TestRedis, args: readonly string[], more: Record<string, string> = {}) {
+    this.logFile = join(site.folder, `${args[0] ?? 'mpe'}-${Math.random().toString(36).slice(2)}.log`);
+    const log = openSync(this.logFile, 'a');
+    this.child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+      env: { PATH: process.env['PATH'], ...settings(site, redis), MPE_LOG_LEVEL: 'trace', ...more },
+      stdio: ['ignore', log, log],
+    });
+    closeSync(log);
+    this.ended = once(this.child, 'exit');
+    onTestFinished(async () => {
+      for (const pid of this.children()) kill(pid);
+      this.child.kill('SIGKILL');
+      await this.ended;
+    });
+  }
+
+  lines(): Record<string, unknown>[] {
+    return readFileSync(this.logFile, 'utf8')
+      .split('\n')
+      .filter((line) => line.startsWith('{') && line.endsWith('}'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  }
+
+  count(event: string): number {
+    return this.lines().filter((line) => line['event'] === event).length;
+  }
+
+  /** Process ids of supervised workers that are ready, the newest last. */
+  children(): number[] {
+    return this.lines()
+      .filter((line) => line['event'] === 'worker.ready')
+      .map((line) => Number(line['pid']));
+  }
+
+  async ready(workers: number): Promise<void> {
+    await until(() => this.children().length >= workers);
+  }
+}
+
+/** kill -9 of a process that may be gone. */
+export function kill(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Gone already.
+  }
+}
