@@ -3,10 +3,40 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
 import { openStore } from '../../src/store/open-store.js';
+import { apply } from '../../src/store/sqlite/apply.js';
+import { classify } from '../../src/store/sqlite/classify.js';
 import { Connection } from '../../src/store/sqlite/connection.js';
 import { retryBusy } from '../../src/store/sqlite/retry-busy.js';
 import { tempFolder } from '../support/temp.js';
-import { siteSeed } from './world.js';
+import { escrow } from './conformance/commits.js';
+import { candidate, register, siteSeed, testPlanner } from './world.js';
+
+describe('a full disk', () => {
+  it('is transient for the whole group, leaves nothing of it, and the group commits once there is room', async () => {
+    const path = join(tempFolder('mpe-full-'), 'site.db');
+    const store = await openStore({ kind: 'sqlite', path });
+    await store.createSite(siteSeed());
+    await register(store, 1);
+    const connection = Connection.open(path, { readOnly: false });
+    // SQLite's own bound on the size of the file makes the disk full.
+    connection.db.pragma(`max_page_count = ${String(connection.db.pragma('page_count', { simple: true }))}`);
+    const messages = Array.from({ length: 64 }, (_, n) => candidate(escrow(n + 1)));
+    const facts = classify(connection, messages);
+    const decisions = await Promise.all(messages.map((message, i) => testPlanner()(message, facts[i]!)));
+    const plans = decisions.flatMap((decision) => (decision.kind === 'write' ? [decision.plan] : []));
+    await expect(retryBusy('committing', () => apply(connection, plans))).rejects.toMatchObject({
+      code: 'STORE_TRANSIENT',
+      facts: { code: 'SQLITE_FULL' },
+    });
+    expect(connection.db.inTransaction).toBe(false);
+    expect(await store.counts()).toMatchObject({ outcomes: 0, keys: 0 });
+    connection.db.pragma('max_page_count = 1000000');
+    expect(apply(connection, plans).every((result) => result.kind === 'applied')).toBe(true);
+    expect(await store.counts()).toMatchObject({ outcomes: 64, keys: 64 });
+    connection.close();
+    await store.close();
+  });
+});
 
 describe('a locked SQLite file', () => {
   it('lets the event loop run while another process holds the lock, then writes', async () => {

@@ -10,6 +10,8 @@ import { hashText } from './readers.js';
 
 const WORKER = join(import.meta.dirname, '..', 'race-worker.ts');
 const MESSAGES = 300;
+/** `MPE_TEST_SEED=12 npx vitest run test/store` runs another race. */
+const SEED = Number(process.env['MPE_TEST_SEED'] ?? '7');
 
 /** Runs one process; with `killAfter`, ends it by SIGKILL after so many groups. Gives what it said it wrote. */
 async function run(
@@ -61,18 +63,18 @@ export function races(make: MakeDatabase): void {
       'four processes with the same 300 messages, one killed and started again: each message once, all as the model says',
       { timeout: 120_000 },
       async () => {
-        const seed = 7;
+        const seed = SEED;
         const database = await make();
         const store = await database.open();
         await store.createSite(siteSeed());
         await store.insertDataKey(DATA_KEY);
         await register(store, ...Array.from({ length: RACE_CLIENTS }, (_, n) => n + 1));
 
-        const killed = run(database, seed, 100, 8).then(async (first) => [
+        const killed = run(database, seed, seed + 100, 8).then(async (first) => [
           first,
           await run(database, seed, 100),
         ]);
-        const others = [101, 102, 103].map((own) => run(database, seed, own));
+        const others = [101, 102, 103].map((own) => run(database, seed, seed + own));
         const [[first, again], ...rest] = await Promise.all([killed, ...others]);
 
         expect(first!.ended).toBe(false);
