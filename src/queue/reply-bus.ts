@@ -26,6 +26,8 @@ export interface WaitOptions {
 const JOB_ID_LENGTH = 66;
 /** Half-open connections show themselves when a ping stays unanswered. */
 const PING_EVERY_MS = 4000;
+/** After a read that failed. */
+const LOOK_AGAIN_MS = 200;
 
 /** Somebody who waits for a reply. */
 interface Waiter {
@@ -100,20 +102,27 @@ export class ReplyBus {
       const giveUp = (): void => waiter.finish(null);
       const timer = setTimeout(giveUp, timeoutMs);
       const waiters = this.#waiters.get(jobId) ?? new Set<Waiter>();
+      let again: NodeJS.Timeout | undefined;
       const waiter: Waiter = {
         finish: (reply) => {
           clearTimeout(timer);
+          clearTimeout(again);
           options.signal?.removeEventListener('abort', giveUp);
           waiters.delete(waiter);
           if (waiters.size === 0 && this.#waiters.get(jobId) === waiters) this.#waiters.delete(jobId);
           resolve(reply);
         },
         look: () => {
+          clearTimeout(again);
           Promise.all([this.read(jobId), options.stale ?? null]).then(
             ([reply, stale]) => {
               if (reply !== null && stale?.equals(reply) !== true) waiter.finish(reply);
             },
-            () => undefined,
+            () => {
+              // The two connections come back one after the other: a subscription that stands again
+              // does not mean that reading works.
+              if (waiters.has(waiter)) again = setTimeout(waiter.look, LOOK_AGAIN_MS);
+            },
           );
         },
       };

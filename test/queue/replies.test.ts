@@ -116,6 +116,23 @@ describe('the reply bus', () => {
     expect(bus.waiting()).toBe(0);
   });
 
+  test('a reply stored while nobody could be told is found when reading works again', async () => {
+    const own = await TestRedis.start();
+    onTestFinished(() => own.stop());
+    const siteGuid = newGuid();
+    const gateway = openBus(siteGuid, 'gw-1', own);
+    const id = someId();
+    await eventually(() => gateway.read(id));
+    const waiting = gateway.waitFor(id, LONG);
+    // Stored without a word on the channel, as if that had been lost in the outage.
+    const raw = own.connect();
+    await raw.set(`{mpe:${siteGuid.slice(0, 8)}}:reply:${id}`, 'stored');
+    raw.disconnect();
+    await own.kill();
+    await own.start();
+    expect(await waiting).toEqual(Buffer.from('stored'));
+  });
+
   test('a wait goes on through an outage of Redis, and reads what came in between', async () => {
     const own = await TestRedis.start();
     onTestFinished(() => own.stop());
