@@ -7,7 +7,12 @@ import { fixedClock, systemClock, type Clock } from '../ops/clock.js';
 import { isMpeError, MpeError } from '../ops/errors.js';
 import { DEFAULT_FIXTURES, materialOf, readyCases } from '../replay/fixture-folder.js';
 import { replayGateway } from '../replay/gateway-run.js';
-import { replayInProcess } from '../replay/in-process.js';
+import {
+  replayInProcess,
+  replayOrders,
+  type InProcessOptions,
+  type InProcessResult,
+} from '../replay/in-process.js';
 import { loadFixtures, selectFixtures } from '../replay/load-fixtures.js';
 import type { OrderKind } from '../replay/order.js';
 import { casesOf, junitXml, reportJson, reportLines, type ReplayReport } from '../replay/replay-report.js';
@@ -30,6 +35,8 @@ interface Options {
   readonly order: string;
   readonly seed: number;
   readonly times: number;
+  readonly orders?: number;
+  readonly again: boolean;
   readonly scan: readonly string[];
   readonly junit?: string;
   readonly json?: string;
@@ -50,7 +57,13 @@ export function register(program: Command): void {
     .option('--only <pattern>', 'cases whose name contains this (* = anything), or that have this tag')
     .option('--order <order>', `one of the permitted orders: ${ORDERS.join(', ')}`, 'source')
     .option('--seed <n>', 'seed of --order seed', numberOption('--seed', 0, 4_294_967_295), 1)
+    .option(
+      '--orders <n>',
+      'send it in source order, in reverse and in n seeded orders, each into sites of its own',
+      numberOption('--orders', 0, 10_000),
+    )
     .option('--times <n>', 'send the set this often into the same site', numberOption('--times', 1, 1000), 1)
+    .option('--again', 'the set was sent to this gateway before (known by itself with --store)', false)
     .option('--at <time>', 'let the site stand at this time, e.g. 2031-01-01T00:00:00Z (not with --gateway)')
     .option('--store-dir <folder>', 'make the sites here and keep them; a site that is there is used again')
     .option('--gateway <url>', 'send to a running test site made with the fixture keys')
@@ -98,6 +111,11 @@ async function run(options: Options): Promise<number> {
       'USAGE',
       '--at sets the clock of a site in this process; a running site has its own (MPE_TEST_CLOCK_OFFSET)',
     );
+  if (options.orders !== undefined && (options.gateway !== undefined || options.storeDir !== undefined))
+    throw new MpeError(
+      'USAGE',
+      '--orders makes sites of its own; it goes with neither --gateway nor --store-dir',
+    );
   const order = ORDERS.find((kind) => kind === options.order);
   if (order === undefined) throw new MpeError('USAGE', `--order is one of ${ORDERS.join(', ')}`);
   const variant = SITE_VARIANTS.find((name) => name === options.site);
@@ -117,12 +135,12 @@ async function run(options: Options): Promise<number> {
   try {
     const result =
       options.gateway === undefined
-        ? { ...(await replayInProcess({ ...common, ...inProcessOptions(options, config) })), leftOut: [] }
+        ? { ...(await inProcess({ ...common, ...inProcessOptions(options, config) }, options)), leftOut: [] }
         : await replayGateway({ ...common, ...gatewayOptions(options, options.gateway, variant, config) });
     for (const path of options.scan) scanner.scanPath(path);
     report = {
       ...result,
-      ...{ order, seed: options.seed },
+      ...{ order: options.orders === undefined ? order : 'every', seed: options.seed },
       findings: scanner.findings,
       scannedBytes: scanner.scanned,
     };
@@ -137,6 +155,10 @@ async function run(options: Options): Promise<number> {
     writeFileSync(options.json, `${JSON.stringify(reportJson(report, status), null, 2)}\n`);
   if (status !== EXIT.ok) print(`exit ${status}`);
   return status;
+}
+
+function inProcess(set: InProcessOptions, { orders }: Options): Promise<InProcessResult> {
+  return orders === undefined ? replayInProcess(set) : replayOrders(set, orders);
 }
 
 function exitOf(report: ReplayReport): number {
@@ -158,11 +180,12 @@ function gatewayOptions(
   address: string,
   variant: SiteVariant,
   config: Config,
-): { address: string; variant: SiteVariant; store: StoreSetting | null; clock: Clock } {
+): { address: string; variant: SiteVariant; store: StoreSetting | null; clock: Clock; again: boolean } {
   const clock = systemClock(config.test.clockOffsetMs);
-  if (options.store === undefined) return { address, variant, store: null, clock };
+  const { again } = options;
+  if (options.store === undefined) return { address, variant, store: null, clock, again };
   const store = options.store === true ? config.store : loadConfig({ MPE_STORE_URL: options.store }).store;
-  return { address, variant, store, clock };
+  return { address, variant, store, clock, again };
 }
 
 function update(

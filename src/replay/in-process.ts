@@ -58,6 +58,37 @@ export async function replayInProcess(options: InProcessOptions): Promise<InProc
   }
 }
 
+/**
+ * Runs the set in source order, in reverse and in `seeds` seeded orders, each into sites of its own:
+ * whatever the order, the sites must end up the same.
+ */
+export async function replayOrders(options: InProcessOptions, seeds: number): Promise<InProcessResult> {
+  const orders: { readonly order: OrderKind; readonly seed: number; readonly name: string }[] = [
+    { order: 'source', seed: 0, name: 'source order' },
+    { order: 'reverse', seed: 0, name: 'reverse' },
+    ...Array.from({ length: seeds }, (_, i) => ({
+      order: 'seed' as const,
+      seed: options.seed + i,
+      name: `seed ${options.seed + i}`,
+    })),
+  ];
+  const sets: SetResult[] = [];
+  const faults: string[] = [];
+  const hashes = new Map<string, string | null>();
+  for (const { order, seed, name } of orders) {
+    const result = await replayInProcess({ ...options, order, seed, storeDir: null });
+    for (const set of result.sets) {
+      const first = hashes.get(set.site);
+      if (first === undefined) hashes.set(set.site, set.siteHash);
+      else if (first !== set.siteHash)
+        faults.push(`${set.site}: another site hash in ${name} than in source order`);
+      sets.push({ ...set, site: `${set.site}, ${name}` });
+    }
+    faults.push(...result.faults.map((fault) => `${name}: ${fault}`));
+  }
+  return { sets, faults };
+}
+
 async function replaySite(
   site: SiteVariant,
   cases: readonly ReadyCase[],
@@ -110,7 +141,9 @@ async function replaySite(
 function againFaults(site: string, sets: readonly SetResult[], isNew: boolean): readonly string[] {
   const hash = sets[0]?.siteHash;
   return sets.flatMap((set, index) => {
-    if (index === 0 && isNew) return [];
+    // A site that was made just now holds these cases and nothing else.
+    if (index === 0 && isNew)
+      return set.stray.map((line) => `${site}: a row that belongs to no case: ${line}`);
     const written = set.keysWritten ?? 0;
     return [
       ...(set.siteHash === hash ? [] : [`${site}: the site hash changed when the set was sent again`]),

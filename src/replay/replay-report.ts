@@ -60,6 +60,10 @@ export function reportLines(report: ReplayReport): readonly string[] {
   const tookMs = report.sets.reduce((sum, set) => sum + set.tookMs, 0);
   const sent = report.sets.reduce((sum, set) => sum + set.sent, 0);
   const order = report.order === 'seed' ? `seed ${report.seed}` : `${report.order} order`;
+  // A hash that all orders of a site share is said once.
+  const hashes = new Map<string, string>();
+  for (const { site, siteHash } of report.sets)
+    if (siteHash !== null) hashes.set(`${siteHash}  ${site.split(',')[0] ?? ''}`, siteHash);
   return [
     ...failed.flatMap(failureLines),
     ...report.faults.map((fault) => `✗ ${fault}`),

@@ -44,6 +44,8 @@ export interface SetResult {
   /** null where there is no store at hand. */
   readonly siteHash: string | null;
   readonly keysWritten: number | null;
+  /** Rows of the site that belong to no case of the set. */
+  readonly stray: readonly string[];
 }
 
 /** What a set is run with. */
@@ -107,7 +109,7 @@ export async function replaySet(options: SetOptions): Promise<SetResult> {
     done += 1;
     options.onProgress(done, plan.length);
   }
-  if (store !== null) await compareRows(store, tallies, options);
+  const stray = store === null ? [] : await compareRows(store, tallies, options);
   const after = target.keysWritten();
   return {
     site: options.site,
@@ -115,6 +117,7 @@ export async function replaySet(options: SetOptions): Promise<SetResult> {
     outcomes,
     sent: [...tallies.values()].reduce((sum, tally) => sum + tally.sent, 0),
     tookMs: performance.now() - startedAt,
+    stray,
     siteHash: store === null ? null : await hashOf(store),
     keysWritten: before === null || after === null ? null : after - before,
   };
@@ -135,18 +138,26 @@ function resultOf(ready: ReadyCase, tally: Tally | undefined, note: string): Cas
   };
 }
 
-/** Compares what the site database holds of each case, in one pass over its lines. */
+/**
+ * Compares what the site database holds of each case, in one pass over its lines.
+ *
+ * @returns the lines that belong to none of them
+ */
 async function compareRows(
   store: SiteStore,
   tallies: ReadonlyMap<ReadyCase, Tally>,
   options: SetOptions,
-): Promise<void> {
+): Promise<readonly string[]> {
   const cases = [...tallies].map(([ready, tally]) => {
     const { fixture, built } = ready;
     return { ready, tally, scope: scopeOf(fixture), found: [] as string[], built };
   });
-  for await (const line of store.hashLines())
-    for (const { scope, found } of cases) if (inScope(line, scope)) found.push(lineText(line));
+  const stray: string[] = [];
+  for await (const line of store.hashLines()) {
+    const owners = cases.filter(({ scope }) => inScope(line, scope));
+    for (const { found } of owners) found.push(lineText(line));
+    if (owners.length === 0) stray.push(lineText(line));
+  }
   for (const { ready, tally, found } of cases) {
     const { fixture, built } = ready;
     const names = new RowNames(fixture, built, options.fingerprintKey);
@@ -162,6 +173,7 @@ async function compareRows(
       ...(await compareFlags(store, ready)),
     );
   }
+  return stray;
 }
 
 async function compareMessages(
