@@ -166,5 +166,5 @@ function lines({ state, problems, database, redis, gateway }: Status): string[] 
 function workersText(present: readonly Present[]): string {
   const workers = present.filter((one) => one.role === 'worker');
   const slots = workers.reduce((sum, one) => sum + one.concurrency, 0);
-  return `${workers.length} processes, ${slots} messages at a time`;
+  return `${workers.length} ${workers.length === 1 ? 'process' : 'processes'}, ${slots} messages at a time`;
 }

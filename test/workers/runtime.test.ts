@@ -101,7 +101,7 @@ describe('draining', () => {
     const running = await worker(site, redis, { store, concurrency: 4 });
     const gateway = new Gateway(site, redis);
     const messages = await Promise.all(Array.from({ length: 12 }, (_, i) => someKey(300 + i)));
-    await gateway.send(...messages);
+    await gateway.add(...messages);
     await until(() => groups.length === 1 && running.active() === 4);
     const closed = running.close();
     expect(running.ready()).toBe(false);
@@ -199,7 +199,7 @@ test('what the queue fails by itself becomes a dead letter and leaves Redis', as
   const gateway = new Gateway(site, redis);
   const sent = await someKey(600);
   const id = messageJobId(sent.job.clientId, sent.job.messageId);
-  await gateway.send(sent);
+  await gateway.add(sent);
   // As BullMQ would leave it: the job is in `failed`, with a reason.
   const raw = redis.connect();
   const [wait] = await raw.keys('*:messages:wait');
