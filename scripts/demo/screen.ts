@@ -1,5 +1,3 @@
-import { once } from 'node:events';
-
 /** What the demo prints with. On a terminal lines can be redrawn and coloured; elsewhere plain text. */
 export interface Screen {
   /** A numbered part: ` 2/5 one message, step by step`. */
@@ -8,6 +6,8 @@ export interface Screen {
   ok(text: string): void;
   /** A line that tells. */
   say(text: string): void;
+  /** Lines as they are. */
+  plain(lines: readonly string[]): void;
   /** A bar with a count; `done` leaves it as a line with the time it took. */
   progress(title: string, total: number): Progress;
 }
@@ -32,7 +32,8 @@ export function openScreen(fancy: boolean): Screen {
   const green = (text: string): string => (fancy ? `\u001b[32m${text}\u001b[0m` : text);
   const bold = (text: string): string => (fancy ? `\u001b[1m${text}\u001b[0m` : text);
   const print = (text: string): void => void process.stdout.write(`${text}\n`);
-  let parts = 0;
+  // Part 1 is the set-up, which has printed its own title.
+  let parts = 1;
   return {
     part: (title) => {
       parts += 1;
@@ -40,6 +41,7 @@ export function openScreen(fancy: boolean): Screen {
     },
     ok: (text) => print(`   ${green('✓')} ${text}`),
     say: (text) => print(`   ${text}`),
+    plain: (lines) => print(lines.join('\n')),
     progress: (title, total) => {
       const began = performance.now();
       let count = 0;
@@ -56,9 +58,4 @@ export function openScreen(fancy: boolean): Screen {
       };
     },
   };
-}
-
-/** Waits until what was printed is out, before the process ends. */
-export async function flush(): Promise<void> {
-  if (process.stdout.writableLength > 0) await once(process.stdout, 'drain');
 }

@@ -5,6 +5,7 @@ import { SeededRandom } from '../support/random.js';
 import { auditSite, openSite, siteHashOf } from '../support/site-audit.js';
 import { tempFolder } from '../support/temp.js';
 import { carryOut, planFaults, type Victim } from './faults.js';
+import { Waves } from './waves.js';
 
 /** A campaign: every seed sends the same messages to a copy of the same site, with other kills. */
 export interface CampaignOptions {
@@ -194,33 +195,6 @@ export async function runSeed(base: Base, seed: number, expectedHash: string): P
       seconds: (performance.now() - began) / 1000,
     };
   });
-}
-
-/** Lets clients begin in waves: the first at once, each other one when `next` is called. */
-class Waves {
-  readonly #gates: { readonly open: Promise<void>; readonly pass: () => void }[] = [];
-  #passed = 0;
-
-  constructor(count: number) {
-    for (let wave = 0; wave < count; wave += 1) {
-      let pass: () => void = () => undefined;
-      const open = new Promise<void>((resolve) => {
-        pass = resolve;
-      });
-      this.#gates.push({ open, pass });
-    }
-    this.next();
-  }
-
-  next(): void {
-    this.#gates[this.#passed]?.pass();
-    this.#passed += 1;
-  }
-
-  /** What client number `client` waits for. */
-  gate(client: number): Promise<void> {
-    return this.#gates[client % this.#gates.length]?.open ?? Promise.resolve();
-  }
 }
 
 /** Runs on a copy of the base site, which is removed with every process of it. */

@@ -110,6 +110,8 @@ export class Engine {
 
   /** Starts Redis, the gateway and the workers, and waits until they serve. */
   async start(): Promise<void> {
+    this.#giveKeys('gateway');
+    this.#giveKeys('worker');
     await this.redis.start();
     await this.startGateway();
     await Promise.all(
@@ -117,12 +119,24 @@ export class Engine {
     );
   }
 
+  /** The part of the key folder that a role gets, as on a host of its own. */
+  keysOf(role: 'gateway' | 'worker'): string {
+    return join(this.folder, `keys-${role}`);
+  }
+
+  #giveKeys(role: 'gateway' | 'worker'): void {
+    const to = this.keysOf(role);
+    mkdirSync(to, { recursive: true, mode: 0o700 });
+    for (const part of ['site.json', role])
+      cpSync(join(this.home, 'keys', part), join(to, part), { recursive: true });
+  }
+
   /** Starts the gateway, on the same port as before. */
   async startGateway(): Promise<void> {
     const gateway = EngineProcess.start({
       name: 'gateway',
       args: ['gateway'],
-      env: this.environment(),
+      env: { ...this.environment(), MPE_KEYS_DIR: this.keysOf('gateway') },
       logFile: join(this.logs, 'gateway.log'),
     });
     this.gateway = gateway;
@@ -136,7 +150,7 @@ export class Engine {
     const worker = EngineProcess.start({
       name: `worker-${index + 1}`,
       args: ['worker', '--processes', '1', '--concurrency', String(this.options.concurrency ?? 64)],
-      env: this.environment(),
+      env: { ...this.environment(), MPE_KEYS_DIR: this.keysOf('worker') },
       logFile: join(this.logs, `worker-${index + 1}.log`),
     });
     this.workers[index] = worker;
@@ -198,6 +212,12 @@ export class Engine {
     if (result.code !== 0)
       throw new Error(`mpe ${args.join(' ')} ended with ${result.code}:\n${result.stdout}${result.stderr}`);
     return result;
+  }
+
+  /** Leaves everything running after our own end. */
+  release(): void {
+    for (const one of this.processes()) one.release();
+    this.redis.release();
   }
 
   /** Every log file's text, by name. */

@@ -122,6 +122,11 @@ export class Fleet {
     return this.#clients.reduce((sum, one) => sum + one.meter.told.length, 0);
   }
 
+  /** Messages that were sent and have no verified reply yet. */
+  get inFlight(): number {
+    return this.#clients.reduce((sum, one) => sum + one.meter.inFlight, 0);
+  }
+
   /** Makes messages of every kind that ends COMMITTED, in turn for all clients; sends nothing. */
   async prepare(count: number, random: SeededRandom): Promise<void> {
     for (let index = 0; index < count; index += 1) {
@@ -185,6 +190,10 @@ class Meter {
   readonly latencies: number[] = [];
   readonly #first = new Map<Guid, number>();
   sent = 0;
+
+  get inFlight(): number {
+    return this.#first.size - this.told.length;
+  }
 
   readonly take = (event: ClientEvent): void => {
     if (event.event === 'client.message-sent' && event.how === 'POST') {

@@ -133,6 +133,11 @@ export class RawClient {
     });
   }
 
+  /** GET with the channel's token. */
+  async get(path: string, headers: Record<string, string> = {}): Promise<RawAnswer> {
+    return this.call('GET', path, undefined, { authorization: `Bearer ${this.#token}`, ...headers });
+  }
+
   /** Any call. */
   call(
     method: string,

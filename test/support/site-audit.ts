@@ -38,13 +38,13 @@ export async function openSite(home: string): Promise<SiteStore> {
  * Compares the database with the clients' own copies: everything that was told COMMITTED is there
  * once and opens to exactly what the machine knows; nothing else is there.
  *
- * @param others secrets that may be there beside those of `messages`.
+ * @param before what was there already: secrets, and the number of outcomes.
  */
 export async function auditSite(
   home: string,
   messages: readonly MadeMessage[],
   told: readonly Told[],
-  others: readonly OwnCopy[] = [],
+  before: { readonly secrets: readonly OwnCopy[]; readonly outcomes: number } = { secrets: [], outcomes: 0 },
 ): Promise<AuditReport> {
   const keys = await openKeyFolder(join(home, 'keys'), 'recovery');
   const store = await openSite(home);
@@ -61,7 +61,7 @@ export async function auditSite(
     );
     const lost: Guid[] = [];
     const wanted = new Set<string>();
-    const known = new Set([...messages.flatMap((message) => message.copies), ...others].map(printOf));
+    const known = new Set([...messages.flatMap((message) => message.copies), ...before.secrets].map(printOf));
     let outcomes = 0;
     for (const message of messages) {
       const outcome = await store.findOutcome(message.clientId, message.messageId);
@@ -71,18 +71,23 @@ export async function auditSite(
         lost.push(message.messageId);
       for (const copy of message.copies) wanted.add(printOf(copy));
     }
+    let opened = 0;
     const seen = new Set<string>();
     const surplus: string[] = [];
     const damaged: string[] = [];
-    for await (const { identity, content } of store.streamSecrets()) {
+    // A generation that is marked damaged has a successor, rightly.
+    const replaced = new Set<string>();
+    for await (const { identity, content, damaged: marked } of store.streamSecrets()) {
       const value = await opener.open(identity, content).catch(() => null);
       if (value === null) {
         damaged.push(nameOf(identity));
         continue;
       }
       const print = printOf({ ...identity, value });
-      if (!known.has(print) || seen.has(print)) surplus.push(nameOf(identity));
+      if (!known.has(print) || (seen.has(print) && !replaced.has(print))) surplus.push(nameOf(identity));
       seen.add(print);
+      opened += 1;
+      if (marked) replaced.add(print);
       wanted.delete(print);
     }
     const counts = await store.counts();
@@ -90,8 +95,8 @@ export async function auditSite(
       lost,
       unreadable: [...new Set([...wanted, ...damaged])],
       surplus,
-      doubled: counts.outcomes - outcomes,
-      opened: seen.size,
+      doubled: counts.outcomes - outcomes - before.outcomes,
+      opened,
       counts,
     };
   } finally {
