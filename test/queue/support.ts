@@ -40,7 +40,7 @@ export function openQueue(redis: TestRedis, siteGuid: Guid, highWater = 1000): S
   return queue;
 }
 
-/** A consumer that is closed after the test; locks and looks are short so that tests are. */
+/** A consumer that is closed after the test. Locks are long: a busy machine must not lose them. */
 export function startConsumer(
   redis: TestRedis,
   siteGuid: Guid,
@@ -50,7 +50,7 @@ export function startConsumer(
     redisUrl: redis.url,
     siteGuid,
     concurrency: 4,
-    lockMs: 1000,
+    lockMs: 30_000,
     stalledMs: 300,
     log: silent,
     ...options,
