@@ -54,7 +54,11 @@ export async function enrolState(
       'the folder holds a client of another site; use a folder of its own for each enrolment',
     );
   }
-  if (registrationRequest === null) return { keeper, settings };
+  if (registrationRequest === null) {
+    // Another gateway of the same site.
+    if (keeper.state.url !== url.origin) await keeper.update((state) => void (state.url = url.origin));
+    return { keeper, settings };
+  }
 
   const agent = siteAgent(gatewayCa, settings);
   try {

@@ -63,9 +63,6 @@ function once(call: HttpRequest): Promise<HttpAnswer> {
       },
       ...(call.signal === undefined ? {} : { signal: call.signal }),
     });
-    const timer = setTimeout(() => {
-      sent.destroy(new MpeError('UNREACHABLE', `${where}: no answer within ${call.timeoutMs} ms`));
-    }, call.timeoutMs);
     const fail = (error: Error): void => {
       clearTimeout(timer);
       if (isMpeError(error)) reject(error);
@@ -73,6 +70,12 @@ function once(call: HttpRequest): Promise<HttpAnswer> {
         reject(new StaleConnection(error));
       } else reject(new MpeError('UNREACHABLE', `${where}: ${error.message}`, { cause: error }));
     };
+    const timer = setTimeout(() => {
+      const late = new MpeError('UNREACHABLE', `${where}: no answer within ${call.timeoutMs} ms`);
+      // A request that still waits for its connection would not tell of its end.
+      fail(late);
+      sent.destroy(late);
+    }, call.timeoutMs);
     sent.on('error', fail);
     sent.on('response', (response) => {
       call.onResponse?.(response);

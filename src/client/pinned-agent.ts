@@ -6,6 +6,9 @@ import { connect, type ConnectionOptions, type TLSSocket } from 'node:tls';
 import { MpeError } from '../ops/errors.js';
 import { checkLeaf, dateWarning, presentedChain } from './presented-chain.js';
 
+/** A server that accepts and then says nothing is given up after this. */
+const HANDSHAKE_MS = 10_000;
+
 /** What a {@link PinnedAgent} needs to know. */
 export interface PinnedAgentOptions {
   /** The CA, PEM. */
@@ -53,6 +56,9 @@ export class PinnedAgent extends Agent {
       minVersion: 'TLSv1.2',
       rejectUnauthorized: false,
     });
+    socket.setTimeout(HANDSHAKE_MS, () => {
+      answer(new MpeError('UNREACHABLE', `${host} does not finish the TLS handshake`), socket);
+    });
     socket.once('error', (error: Error) => answer(error, socket));
     socket.once('close', () =>
       answer(new MpeError('UNREACHABLE', `${host} closed the connection during the TLS handshake`), socket),
@@ -60,6 +66,8 @@ export class PinnedAgent extends Agent {
     socket.once('secureConnect', () => {
       try {
         this.#check(socket, host);
+        socket.setTimeout(0);
+        socket.removeAllListeners('timeout');
         answer(null, socket);
       } catch (error) {
         answer(error as Error, socket);

@@ -35,6 +35,8 @@ export async function sendMessage(
   message: StoredMessage,
   how: 'POST' | 'GET',
 ): Promise<Attempt> {
+  // A drain under way sees a message as soon as it is made; it leaves only when it is on disk.
+  await context.keeper.durable();
   try {
     const answer = await exchange(context, message, how);
     if (how === 'GET' && answer.status === 404) return { kind: 'absent' };

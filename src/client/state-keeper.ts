@@ -49,6 +49,17 @@ export class StateKeeper {
     return result;
   }
 
+  /**
+   * Waits until everything in {@link state} now is on disk: what is about to leave this machine must
+   * be there first.
+   *
+   * @throws MpeError STATE_INVALID where a write has failed.
+   */
+  async durable(): Promise<void> {
+    await (this.#next ?? this.#running);
+    this.#refuseBroken();
+  }
+
   /** Waits for writes under way and closes the store. */
   async close(): Promise<void> {
     await (this.#next ?? this.#running).catch(() => undefined);

@@ -88,19 +88,41 @@ export function settledLines(message: SettledMessage): string[] {
 }
 
 /**
+ * Reads a file, or standard input for `-`.
+ *
+ * @throws MpeError USAGE where it cannot be read.
+ */
+function readText(path: string): string {
+  try {
+    return readFileSync(path === '-' ? 0 : path, 'utf8');
+  } catch (cause) {
+    throw new MpeError('USAGE', `${path === '-' ? 'standard input' : path} cannot be read`, { cause });
+  }
+}
+
+/**
  * Reads a JSON file, or standard input for `-`. Secrets are read this way, never from arguments,
  * which every process of the machine can see.
  *
  * @throws MpeError USAGE where it cannot be read or is not JSON; the content never stands in it.
  */
 export function readJson(path: string): unknown {
+  const text = readText(path);
   try {
-    return JSON.parse(readFileSync(path === '-' ? 0 : path, 'utf8')) as unknown;
-  } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new MpeError(
-      'USAGE',
-      `${path === '-' ? 'standard input' : path} ${missing ? 'is missing' : 'is no JSON'}`,
-    );
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new MpeError('USAGE', `${path === '-' ? 'standard input' : path} is no JSON`);
   }
+}
+
+/**
+ * The enrolment token of a command, from `--token` or `--token-file`.
+ *
+ * @throws MpeError USAGE where not exactly one of them is given.
+ */
+export function enrolmentTokenOf(flags: { readonly token?: string; readonly tokenFile?: string }): string {
+  if ((flags.token === undefined) === (flags.tokenFile === undefined)) {
+    throw new MpeError('USAGE', 'give the enrolment token by --token or by --token-file');
+  }
+  return (flags.token ?? readText(flags.tokenFile ?? '-')).trim();
 }

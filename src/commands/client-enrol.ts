@@ -1,9 +1,7 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { MpeClient } from '../client/index.js';
 import { loadConfig } from '../config/index.js';
-import { MpeError } from '../ops/errors.js';
-import { tellEvents, withClient } from './client-common.js';
+import { enrolmentTokenOf, tellEvents, withClient } from './client-common.js';
 import { numberOption } from './number-option.js';
 import { print } from './output.js';
 
@@ -57,7 +55,7 @@ async function enrol(flags: EnrolFlags): Promise<void> {
   const client = await MpeClient.enrol({
     ...tellEvents(flags.verbose),
     url: flags.url,
-    enrolmentToken: tokenText(flags),
+    enrolmentToken: enrolmentTokenOf(flags),
     state: clientHome,
     machine: {
       ...(flags.name === undefined ? {} : { machineName: flags.name }),
@@ -76,13 +74,4 @@ async function enrol(flags: EnrolFlags): Promise<void> {
   } finally {
     await client.close();
   }
-}
-
-function tokenText(flags: EnrolFlags): string {
-  if ((flags.token === undefined) === (flags.tokenFile === undefined)) {
-    throw new MpeError('USAGE', 'give the enrolment token by --token or by --token-file');
-  }
-  if (flags.token !== undefined) return flags.token;
-  const path = flags.tokenFile ?? '-';
-  return readFileSync(path === '-' ? 0 : path, 'utf8').trim();
 }

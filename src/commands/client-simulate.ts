@@ -1,7 +1,7 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { secretHash, simulate, type SimulationLedger } from '../client/index.js';
-import { MpeError } from '../ops/errors.js';
+import { enrolmentTokenOf } from './client-common.js';
 import { numberOption } from './number-option.js';
 import { print, printJson } from './output.js';
 
@@ -27,7 +27,7 @@ export function registerSimulate(client: Command): void {
     .description('run many clients with random keys and count what their verified replies say')
     .requiredOption('--url <url>', 'a gateway')
     .option('--token <text>', 'an enrolment token with enough uses')
-    .option('--token-file <path>', 'a file with it')
+    .option('--token-file <path>', 'a file with it ("-": standard input)')
     .option('--clients <n>', 'clients', numberOption('--clients', 1, 100_000), 10)
     .option('--messages <n>', 'messages of each', numberOption('--messages', 1, 1_000_000), 10)
     .option('--keys <n>', 'keys in each message', numberOption('--keys', 1, 8), 1)
@@ -41,12 +41,10 @@ export function registerSimulate(client: Command): void {
 }
 
 async function run(flags: SimulateFlags): Promise<void> {
-  const token = flags.token ?? (flags.tokenFile === undefined ? '' : readFileSync(flags.tokenFile, 'utf8'));
-  if (token === '') throw new MpeError('USAGE', 'give an enrolment token by --token or by --token-file');
   let startedMs = performance.now();
   const ledger = await simulate({
     url: flags.url,
-    enrolmentToken: token,
+    enrolmentToken: enrolmentTokenOf(flags),
     clients: flags.clients,
     messagesPerClient: flags.messages,
     keysPerMessage: flags.keys,

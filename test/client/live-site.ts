@@ -81,6 +81,12 @@ export class LiveSite {
     this.#port = this.#gateway.port;
   }
 
+  /** On the same port. */
+  async restartGateway(): Promise<void> {
+    await this.#gateway?.close(500);
+    await this.startGateway();
+  }
+
   async startWorker(): Promise<void> {
     this.#worker = await startWorker({
       config: this.config,
