@@ -162,7 +162,9 @@ export function obeySupervisor(onOrphaned: () => void): boolean {
   if (process.send === undefined) return false;
   process.removeAllListeners('SIGINT');
   process.on('SIGINT', () => undefined);
-  process.once('disconnect', onOrphaned);
+  // The parent may have gone while this process was starting: then the event is over already.
+  if (process.connected) process.once('disconnect', onOrphaned);
+  else onOrphaned();
   // The channel alone must not keep a process alive.
   process.channel?.unref();
   return true;

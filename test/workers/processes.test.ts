@@ -91,6 +91,21 @@ test('a message that kills its worker ends as a dead letter; its 30 neighbours a
   expect(supervisor.count('child.crashed')).toBe(4);
 });
 
+test('workers whose supervisor is killed end by themselves, also those that are still starting', async () => {
+  const supervisor = new MpeProcess(site, redis, ['worker', '--processes', '2']);
+  await until(() => supervisor.started().length === 2);
+  supervisor.child.kill('SIGKILL');
+  await supervisor.ended;
+  const alive = (pid: number): boolean => {
+    try {
+      return process.kill(pid, 0);
+    } catch {
+      return false;
+    }
+  };
+  await until(() => !supervisor.started().some(alive));
+});
+
 test('a second signal ends a worker at once, by that signal; what it had lands elsewhere', async () => {
   const one = new MpeProcess(site, redis, ['worker', '--processes', '1', '--concurrency', '4'], {
     MPE_WORKER_DRAIN_MS: '60000',

@@ -119,9 +119,9 @@ export class MpeProcess {
     closeSync(log);
     this.ended = once(this.child, 'exit');
     onTestFinished(async () => {
-      for (const pid of this.children()) kill(pid);
       this.child.kill('SIGKILL');
       await this.ended;
+      for (const pid of this.started()) kill(pid);
     });
   }
 
@@ -141,6 +141,13 @@ export class MpeProcess {
     return this.lines()
       .filter((line) => line['event'] === 'worker.ready')
       .map((line) => Number(line['pid']));
+  }
+
+  /** Process ids of every process that it started. */
+  started(): number[] {
+    return this.lines()
+      .filter((line) => line['event'] === 'child.started')
+      .map((line) => Number(line['childPid']));
   }
 
   async ready(workers: number): Promise<void> {

@@ -140,6 +140,23 @@ describe('draining', () => {
   });
 });
 
+test('whoever lost the lock of a job acknowledges nothing, though its commit counts', async () => {
+  const { store, groups, letGo } = held(site.store);
+  await worker(site, redis, { store });
+  const message = await someKey(450);
+  const [reply] = await new Gateway(site, redis).send(message);
+  await until(() => groups.length === 1);
+  const raw = redis.connect();
+  const locks = await raw.keys('*:lock');
+  expect(locks).toHaveLength(1);
+  await raw.del(...locks);
+  raw.disconnect();
+  await until(() => site.lines.some((line) => line['event'] === 'queue.lock_lost'));
+  letGo();
+  // The commit went through; the answer comes from the delivery that held a lock.
+  expect((await reply)?.disposition).toBe('ALREADY_COMMITTED');
+});
+
 describe('starting', () => {
   test('is refused on a Redis that could lose messages, unless overridden', async () => {
     const unsafe = await TestRedis.start(['--appendfsync', 'no']);
