@@ -20,6 +20,7 @@ import { openEnvelope } from './open.js';
 import { candidateOf, planMessage, type PlanContext } from './plan.js';
 import { quarantine } from './quarantine.js';
 import { processRegistration, registrationReply } from './registration.js';
+import { answerRun, describe, type Answer, type Run } from './run.js';
 import { sealedReply, unsealedReply } from './reply.js';
 import { SiteContext } from './site-context.js';
 import { StageTimer } from './stage-timer.js';
@@ -55,27 +56,6 @@ export interface ProcessOptions {
   /** Fires when the job belongs to somebody else now: nothing more is written. */
   readonly signal?: AbortSignal;
 }
-
-/** What one run came to. */
-interface Answer {
-  readonly kind: 'answer';
-  readonly reply: MessageReply;
-  readonly cause: string;
-  readonly written: boolean;
-  readonly keysWritten: number;
-}
-type Run =
-  | Answer
-  | { readonly kind: 'transient'; readonly error: Error }
-  | { readonly kind: 'failed'; readonly error: Error };
-
-const answerRun = (reply: MessageReply, cause: string): Answer => ({
-  kind: 'answer',
-  reply,
-  cause,
-  written: false,
-  keysWritten: 0,
-});
 
 /** How often a message may fail by itself before it is given up. */
 const FAILURES = 3;
@@ -403,9 +383,4 @@ export class Pipeline {
 
 function names(job: MessageJob): { clientId: Guid; messageId: Guid } {
   return { clientId: job.clientId, messageId: job.messageId };
-}
-
-/** A fault for logs and dead letters: code and text of our own errors, the class of others. */
-function describe(error: Error): string {
-  return isMpeError(error) ? `${error.code}: ${error.message}` : `${error.name}: ${error.message}`;
 }
