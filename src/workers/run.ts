@@ -1,7 +1,7 @@
 import { isMpeError } from '../ops/errors.js';
 import type { MessageReply } from '../protocol/client-message.js';
 
-/** What one run came to. */
+/** A run that came to an answer. */
 export interface Answer {
   readonly kind: 'answer';
   readonly reply: MessageReply;
@@ -9,6 +9,8 @@ export interface Answer {
   readonly written: boolean;
   readonly keysWritten: number;
 }
+
+/** What one run of a message came to. */
 export type Run =
   | Answer
   | { readonly kind: 'transient'; readonly error: Error }
