@@ -167,10 +167,12 @@ export function loadFixtures(folder: string): readonly LoadedFixture[] {
     throw new MpeError('FIXTURE_INVALID', `${cases} is not there; give the fixtures' folder with --fixtures`);
   const problems: FixtureProblem[] = [];
   const loaded: LoadedFixture[] = [];
-  for (const entry of readdirSync(cases)
-    .filter((f) => f.endsWith('.json'))
-    .sort()) {
-    const file = join(cases, entry);
+  const names = readdirSync(cases)
+    .filter((entry) => entry.endsWith('.json'))
+    .map((entry) => basename(entry, '.json'))
+    .sort();
+  for (const name of names) {
+    const file = join(cases, `${name}.json`);
     const fixture = parse(file, readFileSync(file, 'utf8'), problems);
     if (fixture === null) continue;
     checkReferences(file, fixture, problems);

@@ -61,9 +61,9 @@ export function reportLines(report: ReplayReport): readonly string[] {
   const sent = report.sets.reduce((sum, set) => sum + set.sent, 0);
   const order = report.order === 'seed' ? `seed ${report.seed}` : `${report.order} order`;
   // A hash that all orders of a site share is said once.
-  const hashes = new Map<string, string>();
+  const hashes = new Set<string>();
   for (const { site, siteHash } of report.sets)
-    if (siteHash !== null) hashes.set(`${siteHash}  ${site.split(',')[0] ?? ''}`, siteHash);
+    if (siteHash !== null) hashes.add(`${siteHash}  ${site.split(',')[0] ?? ''}`);
   return [
     ...failed.flatMap(failureLines),
     ...report.faults.map((fault) => `✗ ${fault}`),
@@ -77,9 +77,7 @@ export function reportLines(report: ReplayReport): readonly string[] {
     `${cases.length} cases  ${count('ok')} ok${failed.length > 0 ? `  ${failed.length} FAILED` : ''}` +
       `${skipped.length > 0 ? `  ${skipped.length} skipped` : ''}  ${sent} sent  ${order}  ${(tookMs / 1000).toFixed(1)} s`,
     countLine(report.sets),
-    ...report.sets.flatMap((set) =>
-      set.siteHash === null ? [] : [`site hash  ${set.siteHash}  ${set.site}`],
-    ),
+    ...[...hashes].map((line) => `site hash  ${line}`),
     ...(report.findings.length === 0
       ? [`secrets    0 found in ${(report.scannedBytes / 1e6).toFixed(1)} MB of replies, logs and files`]
       : []),

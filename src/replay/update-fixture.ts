@@ -89,7 +89,7 @@ function updateRows(
       });
   }
   json.rows['keys'] = [...keys.values()].map(({ row, provenBy }) => ({ ...row, provenBy }));
-  json.rows['reports'] = reports;
+  if (reports.length > 0 || json.rows['reports'] !== undefined) json.rows['reports'] = reports;
   if (json.rows['clients'] !== undefined) json.rows['clients'] = epochs;
 }
 
