@@ -2,8 +2,10 @@
  * The reference client: enrols a machine, escrows its recovery keys, and believes nothing but
  * replies that it has verified.
  *
+ * A whole program that runs is docs/examples/client.ts; the shape of it:
+ *
  * ```ts
- * import { MpeClient } from 'mpe/client';
+ * import { MpeClient } from './client/index.js';
  *
  * // Once: believes the site by the root thumbprint inside the token. Safe to run again.
  * const client = await MpeClient.enrol({
@@ -32,7 +34,14 @@
  * ```
  *
  * What the caller owes: call `drain` regularly (and at start), act on `commands`, check in every
- * `site.checkIntervalMinutes`, and remove a protector only after `isSafe` of its successor.
+ * `site.checkIntervalMinutes`, and remove a protector only after `isSafe` of its successor. Where
+ * `registerAnew` is true (the site saw this client's key or sequence twice, as after cloning a disk),
+ * keep all protectors and enrol into a new folder with a new token.
+ *
+ * Errors are MpeError with a code: UNREACHABLE may pass by itself, NOT_AUTHENTIC is a server that is
+ * not the site, REGISTRATION_REFUSED and STATE_INVALID need a person. Sending never throws for what
+ * a server says or fails to say: it backs off.
+ *
  * The wire protocol is in docs/protocol.md.
  */
 export { DEFAULT_BACKOFF, type Backoff } from './backoff.js';

@@ -22,10 +22,8 @@ interface Ran {
   readonly err: string;
 }
 
-async function mpe(home: string, args: readonly string[], input = ''): Promise<Ran> {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, 'client', ...args], {
-    env: { PATH: process.env['PATH'] ?? '', MPE_CLIENT_HOME: home },
-  });
+async function run(args: readonly string[], env: Record<string, string>, input = ''): Promise<Ran> {
+  const child = spawn(process.execPath, args, { env: { PATH: process.env['PATH'] ?? '', ...env } });
   let [out, err] = ['', ''];
   child.stdout.on('data', (text: Buffer) => (out += text.toString()));
   child.stderr.on('data', (text: Buffer) => (err += text.toString()));
@@ -33,6 +31,9 @@ async function mpe(home: string, args: readonly string[], input = ''): Promise<R
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, out, err };
 }
+
+const mpe = (home: string, args: readonly string[], input = ''): Promise<Ran> =>
+  run(['--import', 'tsx', MAIN, 'client', ...args], { MPE_CLIENT_HOME: home }, input);
 
 test('mpe client: enrol, escrow from standard input, show; no secret is ever printed', async () => {
   const home = join(tempFolder(), 'client');
@@ -89,6 +90,17 @@ test('mpe client simulate counts, and its ledger holds hashes, no passwords', as
   expect(text.trim().split('\n')).toHaveLength(6);
   expect(text).not.toMatch(/\d{6}-\d{6}/);
   expect(existsSync(join(folder, 'client'))).toBe(false);
+});
+
+test('the example of the documentation runs', async () => {
+  const example = fileURLToPath(new URL('../../docs/examples/client.ts', import.meta.url));
+  const folder = join(tempFolder(), 'client');
+  const { out, err, code } = await run(['--import', 'tsx', example, folder], {
+    MPE_URL: site.url,
+    MPE_TOKEN: site.enrolmentToken,
+  });
+  expect(code, err).toBe(0);
+  expect(out).toBe('safe: an old protector may go\n');
 });
 
 test('wrong calls end with 2 and say what to do', async () => {
