@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes, X509Certificate } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import {
   MemoryStateStore,
@@ -15,6 +15,7 @@ import { decodeMessageReply, encodeMessageReply } from '../../src/protocol/messa
 import type { SiteDocument } from '../../src/protocol/site-document.js';
 import { openKeyFolder } from '../../src/secrets/key-folder.js';
 import { createSiteTls } from '../../src/secrets/site-ca.js';
+import { expiredTls } from './expired-tls.js';
 import { LiveSite } from './live-site.js';
 import { StolenGateway, type ShownTls } from './stolen-gateway.js';
 
@@ -352,4 +353,43 @@ test('plain HTTP is refused', async () => {
   await expect(MpeClient.enrol(enrolment({ url: 'http://localhost:1' }))).rejects.toMatchObject({
     code: 'USAGE',
   });
+});
+
+test('a new CA needs no new trust: the signed document names it, and expired dates only warn', async () => {
+  const state = new MemoryStateStore();
+  const client = await MpeClient.enrol(enrolment({ state }));
+  const ids = await escrowOne(client);
+  const document = client.site;
+  await client.close();
+
+  // The site's next CA; its certificates ended years ago, as for a machine whose clock runs ahead.
+  const next = await expiredTls();
+  const moved = await StolenGateway.start(next, site.url);
+  const gatewayCaThumbprint = createHash('sha256').update(new X509Certificate(next.ca).raw).digest('hex');
+  const jws = await signSiteDocument({ ...document, version: 2, gatewayCaThumbprint }, rootKey);
+  moved.lie = serveSite(jws);
+  const text = (await state.read())!.replace(gateway.url, moved.url);
+  await state.write(() => text);
+
+  const again = await MpeClient.load(state, enrolment());
+  await again.drain({ timeoutMs: 20_000 });
+  expect(again.isSafe(ids.volumeId, ids.keyId)).toBe(true);
+  expect(again.site.version).toBe(2);
+  expect(saw('client.tls-dates')).toBeGreaterThan(0);
+  await again.close();
+  await moved.stop();
+});
+
+test('a certificate of the site for another host is refused', async () => {
+  const { siteGuid } = await openKeyFolder(site.keysDir, 'operator');
+  const other = await createSiteTls(siteGuid, ['mp1.example.org'], Date.now());
+  const impostor = await StolenGateway.start({ key: other.keyPem, cert: other.chainPem }, site.url);
+  const thumb = createHash('sha256').update(new X509Certificate(other.caPem).raw).digest('hex');
+  const { jws } = await site.store.readSiteDocument();
+  const document = JSON.parse(Buffer.from(jws.split('.')[1]!, 'base64url').toString()) as SiteDocument;
+  impostor.lie = serveSite(await signSiteDocument({ ...document, gatewayCaThumbprint: thumb }, rootKey));
+  const failure = await MpeClient.enrol(enrolment({ url: impostor.url })).catch((error: unknown) => error);
+  expect(failure).toMatchObject({ code: 'NOT_AUTHENTIC' });
+  expect((failure as Error).message).toContain('mp1.example.org');
+  await impostor.stop();
 });
