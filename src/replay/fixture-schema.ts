@@ -139,6 +139,9 @@ export const forgeSchema = z.strictObject({
       'json',
       'header-null',
       'header-duplicate-alg',
+      'key-swapped',
+      'epk-off-curve',
+      'epk-missing',
     ])
     .optional(),
   /** Blank characters after the token, to exceed the size limit. */

@@ -3,6 +3,7 @@ import {
   createCipheriv,
   createHmac,
   createPublicKey,
+  generateKeyPairSync,
   publicEncrypt,
   randomBytes,
 } from 'node:crypto';
@@ -116,6 +117,24 @@ export function forgeJwe(inner: string, rsa: PublicJwk, ecdhKid: string, forge: 
       return parts(
         `{"alg":"dir","alg":"RSA-OAEP-256","enc":"A256GCM","kid":${JSON.stringify(rsa.kid)},"typ":"mpe-env"}`,
       ).join('.');
+    // What a thief of the envelope's address could do: the site's kid over a key of his own.
+    case 'key-swapped': {
+      const { publicKey } = generateKeyPairSync('rsa', { modulusLength: 3072 });
+      const wrapped = publicEncrypt(
+        { key: publicKey, padding: constants.RSA_PKCS1_OAEP_PADDING, oaepHash: 'sha256' },
+        cek,
+      );
+      return parts(good, payload, wrapped).join('.');
+    }
+    case 'epk-off-curve':
+    case 'epk-missing': {
+      // (1, 1) satisfies no equation of P-256.
+      const one = Buffer.from([...Array<number>(31).fill(0), 1]).toString('base64url');
+      const ecdh = { ...good, alg: 'ECDH-ES+A256KW', kid: ecdhKid };
+      const header =
+        forge === 'epk-missing' ? ecdh : { ...ecdh, epk: { kty: 'EC', crv: 'P-256', x: one, y: one } };
+      return parts(header, payload, randomBytes(40)).join('.');
+    }
     case 'six-parts':
       return [...parts(), 'AAAA'].join('.');
     case 'four-parts':

@@ -68,7 +68,7 @@ export function reportLines(report: ReplayReport): readonly string[] {
     ...failed.flatMap(failureLines),
     ...report.faults.map((fault) => `✗ ${fault}`),
     ...report.findings.map((f) => `✗ SECRET FOUND in ${f.where} at byte ${f.offset}: ${f.what}`),
-    ...skipped.map((c) => `- ${c.name} skipped: ${c.note}`),
+    ...new Set(skipped.map((c) => `- ${c.name} skipped: ${c.note}`)),
     ...(report.leftOut.length === 0
       ? []
       : [

@@ -1,45 +1,44 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { systemClock } from '../../src/ops/clock.js';
-import { replayInProcess, replayOrders } from '../../src/replay/in-process.js';
-import { failureLines } from '../../src/replay/replay-report.js';
-import type { SetResult } from '../../src/replay/replay-set.js';
-import { setOptions } from './support.js';
+import { tempFolder } from '../support/temp.js';
+import { mpe, type Editable } from './support.js';
 
-const FIVE_YEARS_MS = 5 * 365.25 * 86_400_000;
-
-function failures(sets: readonly SetResult[]): string {
-  const failed = sets.flatMap((set) => set.cases.filter((c) => c.status === 'failed'));
-  return failed.flatMap(failureLines).join('\n');
+/** Replays the whole set by the built command line: real time, real settings. */
+async function replay(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Editable> {
+  const json = join(tempFolder(), 'report.json');
+  const { status, stdout, stderr } = await mpe(['replay', '--json', json, ...args], env);
+  expect(stdout + stderr).not.toContain('✗');
+  expect(status).toBe(0);
+  return JSON.parse(readFileSync(json, 'utf8'));
 }
-
-const hashes = (sets: readonly SetResult[]): Record<string, (string | null)[]> => {
-  const bySite: Record<string, (string | null)[]> = {};
-  for (const { site, siteHash } of sets) (bySite[site.split(',')[0] ?? ''] ??= []).push(siteHash);
-  return bySite;
-};
 
 describe('the recorded cases', () => {
   test('are answered and stored as expected, and a second time nothing is written', async () => {
-    const options = { ...setOptions(), times: 2 };
-    const { sets, faults } = await replayInProcess(options);
-    expect(failures(sets)).toBe('');
+    const { sets, faults, secretsFound } = await replay(['--times', '2']);
     expect(faults).toEqual([]);
-    expect(options.scanner.findings).toEqual([]);
-    const first = sets.filter((_, index) => index % 2 === 0);
-    expect(first.flatMap((set) => set.cases).length).toBeGreaterThanOrEqual(120);
-    expect(first.find((set) => set.site === 'standard')?.keysWritten).toBeGreaterThan(200);
-    for (const again of sets.filter((_, index) => index % 2 === 1)) expect(again.keysWritten).toBe(0);
-    for (const both of Object.values(hashes(sets))) expect(new Set(both).size).toBe(1);
+    expect(secretsFound).toEqual([]);
+    expect(sets).toHaveLength(18);
+    const [first, again] = sets.filter((set: Editable) => set.site === 'standard');
+    expect(first.cases.filter((c: Editable) => c.status === 'ok').length).toBeGreaterThan(100);
+    expect(first.keysWritten).toBeGreaterThan(200);
+    expect(again.keysWritten).toBe(0);
+    expect(again.siteHash).toBe(first.siteHash);
+    expect(again.outcomes.ALREADY_COMMITTED).toBeGreaterThan(100);
   });
 
-  test('end in the same site in reverse and in a seeded order, five years later', async () => {
-    const options = setOptions(undefined, systemClock(FIVE_YEARS_MS));
-    const { sets, faults } = await replayOrders({ ...options, seed: 41 }, 1);
-    expect(failures(sets)).toBe('');
+  test('end in the same site in reverse and in seeded orders, five years later', async () => {
+    const { sets, faults } = await replay(['--orders', '2', '--seed', '41'], {
+      MPE_TEST_CLOCK_OFFSET: '+5y',
+    });
     expect(faults).toEqual([]);
-    for (const [site, all] of Object.entries(hashes(sets))) {
-      expect(all.length, site).toBe(3);
-      expect(new Set(all).size, site).toBe(1);
-    }
+    const standard = sets.filter((set: Editable) => set.site.startsWith('standard'));
+    expect(standard.map((set: Editable) => set.site)).toEqual(
+      ['source order', 'reverse', 'seed 41', 'seed 42'].map((order) => `standard, ${order}`),
+    );
+    expect(new Set(standard.map((set: Editable) => set.siteHash)).size).toBe(1);
   });
 });

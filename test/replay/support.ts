@@ -1,27 +1,10 @@
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { systemClock, type Clock } from '../../src/ops/clock.js';
-import { materialOf, readyCases } from '../../src/replay/fixture-folder.js';
-import type { InProcessOptions } from '../../src/replay/in-process.js';
-import { loadFixtures, selectFixtures } from '../../src/replay/load-fixtures.js';
-import { SecretScanner } from '../../src/replay/scan.js';
 import { MAIN, ROOT } from '../support/engine-process.js';
 import { tempFolder } from '../support/temp.js';
 
 export const FIXTURES = join(ROOT, 'test/fixtures');
-
-/** What a replay in this process is run with. */
-export function setOptions(only?: string, clock: Clock = systemClock(), folder = FIXTURES): InProcessOptions {
-  const loaded = loadFixtures(folder);
-  const material = materialOf(folder);
-  return {
-    cases: readyCases(folder, selectFixtures(loaded, only), material),
-    scanner: new SecretScanner(loaded.map(({ fixture }) => fixture)),
-    onProgress: () => undefined,
-    ...{ material, clock, order: 'source', seed: 1, times: 1, storeDir: null },
-  };
-}
 
 /** A fixtures' folder of one's own that holds some of the cases, as sources and as built. */
 export function copyOfFixtures(...names: readonly string[]): string {
