@@ -119,7 +119,26 @@ export function encodeSiteDocument(document: SiteDocument): Buffer {
 }
 
 /**
- * Reads a site document. Names that this release does not know are ignored; what it knows is strict.
+ * Leaves out keys for algorithms that this release does not know, so that a site can offer a new
+ * one beside the old without locking older clients and workers out.
+ */
+function withoutNewerKeys(json: unknown): unknown {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) return json;
+  const known = (key: unknown): boolean => {
+    const alg: unknown = typeof key === 'object' && key !== null && 'alg' in key ? key.alg : undefined;
+    return typeof alg !== 'string' || KEY_ALGORITHMS.some((name) => name === alg);
+  };
+  const result: Record<string, unknown> = { ...json };
+  for (const name of ['sealingKeys', 'tokenKeys']) {
+    const keys = result[name];
+    if (Array.isArray(keys)) result[name] = keys.filter(known);
+  }
+  return result;
+}
+
+/**
+ * Reads a site document. Names that this release does not know, and keys for algorithms that it
+ * does not know, are ignored; what it knows is strict.
  * Whether it is authentic is another question: see `verifySiteDocument`.
  *
  * @throws MpeError MALFORMED naming every problem.
@@ -132,7 +151,7 @@ export function decodeSiteDocument(bytes: Uint8Array): SiteDocument {
     throw malformed('site document', 'not JSON', error);
   }
   try {
-    const checked = schema.safeParse(json);
+    const checked = schema.safeParse(withoutNewerKeys(json));
     if (!checked.success) throw malformed('site document', z.prettifyError(checked.error));
     return checked.data;
   } catch (error) {

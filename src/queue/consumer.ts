@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { DelayedError, UnrecoverableError, Worker, type Job } from 'bullmq';
 import type { Redis } from 'ioredis';
 import type { Logger } from 'pino';
@@ -91,6 +92,8 @@ export class QueueConsumer {
       log: options.log,
       onNoProgress: options.onNoProgress ?? (() => undefined),
     });
+    // One listener a running job, so a worker's concurrency is no leak.
+    setMaxListeners(0, this.#forced.signal);
     this.#listen();
   }
 

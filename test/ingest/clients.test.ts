@@ -104,6 +104,13 @@ describe('POST /v1/clients', () => {
     await own.close();
   });
 
+  test('without a wait a registration that is stored is found by sending again', async () => {
+    const client = await site.register();
+    const ids = { clientId: client.clientId, registrationId: newGuid(), key: client.key };
+    const answer = await post(await registration(ids));
+    expect([answer.status, decodeRegistrationReply(answer.body).status]).toEqual([200, 'ALREADY_REGISTERED']);
+  });
+
   test('at the end of a wait a registration that is stored is found', async () => {
     const client = await site.register();
     const ids = { clientId: client.clientId, registrationId: newGuid(), key: client.key };

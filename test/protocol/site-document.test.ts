@@ -28,6 +28,15 @@ describe('site document', async () => {
     expect(decodeSiteDocument(json({ later: { a: 1 } }))).toEqual(document);
   });
 
+  it('leaves out keys for algorithms that it does not know', () => {
+    const newer = { kty: 'AKP', kid: 'a', alg: 'ML-KEM-768', pub: 'AA' };
+    const offered = json({
+      sealingKeys: [newer, ...document.sealingKeys],
+      tokenKeys: [...document.tokenKeys, newer],
+    });
+    expect(decodeSiteDocument(offered)).toEqual(document);
+  });
+
   it.each([
     ['no site', { siteGuid: undefined }],
     ['an all-zero site', { siteGuid: '00000000-0000-0000-0000-000000000000' }],

@@ -208,6 +208,8 @@ describe('outages and closing', () => {
     const queue = openQueue(own, siteGuid);
     const done = new Set<string>();
     startConsumer(own, siteGuid, {
+      // A job that Redis handed out while it died is nobody's until its lock runs out.
+      lockMs: 3000,
       process: async (job) => {
         await sleep(5);
         done.add(job.id);

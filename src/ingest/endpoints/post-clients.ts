@@ -34,8 +34,8 @@ export function postClients(server: FastifyInstance, context: GatewayContext): v
     },
     async (request, reply) => {
       const { job, kid } = readRegistration(request.body as Buffer, context);
-      const { bytes, waited } = await submitAndWait(context, request, reply, job);
-      const answer = await answerFor(context, job, kid, bytes, waited);
+      const { bytes } = await submitAndWait(context, request, reply, job);
+      const answer = await answerFor(context, job, kid, bytes);
       return sendProtobuf(request, reply, answer.status, answer.body);
     },
   );
@@ -97,16 +97,17 @@ function registrationJob(
   };
 }
 
-/** The worker's reply; else, at the end of a wait, the registration that is stored; else QUEUED. */
+/**
+ * The worker's reply; else the one that an earlier delivery of the same request left, so that a
+ * client which never waits learns its answer by sending again; else what is stored; else QUEUED.
+ */
 async function answerFor(
   context: GatewayContext,
   job: RegistrationJob,
   kid: string,
   bytes: Buffer | null,
-  waited: boolean,
 ): Promise<{ readonly status: number; readonly body: Buffer }> {
   const queued = { status: 202, body: encodeRegistrationReply(answer(job, kid, 'QUEUED', 0)) };
-  if (!waited) return queued;
   try {
     const reply = bytes ?? (await context.replies.read(jobIdOf(job)).catch(() => null));
     if (reply !== null)
