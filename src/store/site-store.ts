@@ -80,7 +80,10 @@ export interface SiteStore {
   findOutcome(clientId: Guid, messageId: Guid): Promise<OutcomeRow | null>;
   findQuarantined(clientId: Guid, messageId: Guid): Promise<QuarantineRow | null>;
   findDeadLetter(clientId: Guid, messageId: Guid): Promise<DeadLetterRow | null>;
-  /** Keeps a message sealed, or counts another attempt; `full` at the bound, then nothing is kept. */
+  /**
+   * Keeps a message sealed, or counts another attempt; `full` at the bound, or at the client's share
+   * of it (`quarantineShare`): then nothing is kept.
+   */
   quarantine(row: QuarantineRow, bound: number): Promise<'kept' | 'full'>;
   /** Idempotent on (client, message id); the oldest rows leave their sealed text at the bound. */
   addDeadLetter(row: DeadLetterRow, bound: number): Promise<void>;

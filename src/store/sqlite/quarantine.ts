@@ -1,5 +1,6 @@
 import type { Guid } from '../../protocol/guid.js';
 import { REASONS, storedRank } from '../../protocol/vocabulary.js';
+import { quarantineShare } from '../quarantine-share.js';
 import type { QuarantineRow } from '../site-store.js';
 import { guid, integer, text, word } from './columns.js';
 import type { Connection, SqlRow } from './connection.js';
@@ -27,8 +28,8 @@ export function findQuarantined(c: Connection, clientId: Guid, messageId: Guid):
 
 /**
  * Keeps a message sealed. The same message again counts an attempt and takes the newer reason and
- * seal. At the bound nothing new is kept: the caller says so, and the client keeps its copy. A
- * message that committed meanwhile stays processed; it answers `kept`, for it is.
+ * seal. At the site's bound, or at the client's share of it, nothing new is kept: the caller says so,
+ * and the client keeps its copy. A message that committed meanwhile stays processed; it answers `kept`, for it is.
  */
 export function quarantine(c: Connection, row: QuarantineRow, bound: number): 'kept' | 'full' {
   return c.immediate(() => {
@@ -52,6 +53,8 @@ export function quarantine(c: Connection, row: QuarantineRow, bound: number): 'k
     if (committed !== undefined) return 'kept';
     const held = c.get('SELECT count(*) AS Held FROM MPE_Quarantine');
     if (held !== undefined && integer(held, 'Held') >= bound) return 'full';
+    const own = c.get('SELECT count(*) AS Held FROM MPE_Quarantine WHERE ClientId = ?', row.clientId);
+    if (own !== undefined && integer(own, 'Held') >= quarantineShare(bound)) return 'full';
     c.run(
       `INSERT INTO MPE_Quarantine (ClientId, MessageId, BodyType, Reason, Kid, Sealed, Attempts, FirstAt, LastAt)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -58,6 +58,19 @@ export function keptMessages(make: MakeDatabase): void {
       await store.close();
     });
 
+    it('keeps of one client no more than its share, and then still of another', async () => {
+      const store = await fresh();
+      const answers: string[] = [];
+      for (let n = 1; n <= 30; n += 1) answers.push(await store.quarantine(kept(n), 1000));
+      expect(answers.filter((answer) => answer === 'kept')).toHaveLength(16);
+      expect(await store.quarantine(kept(1), 1000)).toBe('kept');
+      const other = kept(40, { clientId: id('client', 2) });
+      expect(await store.quarantine(other, 1000)).toBe('kept');
+      // A hundredth of a large bound is more.
+      expect(await store.quarantine(kept(30), 10_000)).toBe('kept');
+      await store.close();
+    });
+
     it('holds the bound over several connections at once', async () => {
       const database = await make();
       const stores = [await database.open(), await database.open(), await database.open()];
