@@ -10,7 +10,8 @@ import { flagClone } from './flag-clone.js';
  *
  * | client id | key            | token / proof              | answer                              |
  * |-----------|----------------|----------------------------|-------------------------------------|
- * | any       | another's      | any                        | KEY_IN_USE, both flagged as clones  |
+ * | any       | another's      | any                        | KEY_IN_USE, the key's owner flagged |
+ * | known     | another's      | by its current key         | KEY_IN_USE, both flagged as clones  |
  * | known     | its own        | any                        | ALREADY_REGISTERED, no use taken    |
  * | known     | new            | by its current key         | REGISTERED, new epoch               |
  * | known     | new            | anything else              | CLIENT_EXISTS                       |
@@ -27,7 +28,11 @@ export function commitRegistration(c: Connection, write: RegistrationWrite): Reg
     if (key !== undefined && guid(key, 'ClientId') !== write.clientId) {
       const owner = guid(key, 'ClientId');
       flagClone(c, owner, integer(key, 'Epoch'), write.atMs, `its key was sent for client ${write.clientId}`);
-      flagClone(c, write.clientId, epoch, write.atMs, `it sent the key of client ${owner}`);
+      // The other client only where its own key vouches for it: a client id is no secret, and who
+      // knows one must not be able to send that client into a new epoch.
+      if (provenByCurrentKey(c, write, epoch)) {
+        flagClone(c, write.clientId, epoch, write.atMs, `it sent the key of client ${owner}`);
+      }
       return refused('KEY_IN_USE', epoch);
     }
     if (client !== undefined) {

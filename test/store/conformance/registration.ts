@@ -158,6 +158,20 @@ export function clonesAndRegistration(make: MakeDatabase): void {
       await store.close();
     });
 
+    it('flags no client because a stranger sent its own key under that client id', async () => {
+      const store = await fresh();
+      await register(store, 1, 2);
+      // Without a proof, and with one by a key that is not the current one of client 2.
+      for (const provenByKid of [null, 'kid-of-1']) {
+        expect(await store.commitRegistration(write(2, { kid: 'kid-of-1', provenByKid }))).toMatchObject({
+          reason: 'KEY_IN_USE',
+        });
+      }
+      expect((await store.findClient(id('client', 1)))?.flags).toMatchObject([{ flag: 'CLONE' }]);
+      expect((await store.findClient(id('client', 2)))?.flags).toEqual([]);
+      await store.close();
+    });
+
     it('refuses the key of another client and flags both as clones', async () => {
       const store = await fresh();
       await register(store, 1, 2);
