@@ -82,7 +82,10 @@ export interface Classified {
    * recovery password that has a healthy generation.
    */
   readonly readable: ReadonlySet<string>;
-  /** `${volumeId}/${keyId}` in this client's current reports without such a proof. */
+  /**
+   * `${volumeId}/${keyId}` in this client's current reports without such a proof; a few hundred at
+   * most, in order of volumes.
+   */
   readonly unreadable: ReadonlySet<string>;
   /** The rank of the client's state row, for CheckIns. */
   readonly stateRank: Rank | null;

@@ -4,8 +4,18 @@ import type { Classified } from '../store/site-store.js';
 import { first, type Gates } from './gates.js';
 import type { Prepared } from './types.js';
 
+/** ROTATE_KEY commands of one reply at most: those with the earliest deadlines. */
+export const MAX_ROTATIONS = 128;
 /**
- * The commands of a reply: the whole present state, so that order and repetition do not matter.
+ * Key IDs asked for in one reply at most, beside those of the volumes that the message itself
+ * reports (16 volumes of 8). A station that saw thousands of drives has thousands of key IDs that
+ * were never escrowed; a list of them all would in time be longer than a reply may be.
+ */
+export const MAX_OTHER_KEY_IDS = 128;
+
+/**
+ * The commands of a reply: the whole present state, so that order and repetition do not matter, as
+ * far as it fits into a reply. What is left out comes when what is listed is done.
  *
  *  * ROTATE_KEY for every open request on a key that this client has proven.
  *  * ESCROW for key IDs in the client's current set that the site cannot read from it, except what a
@@ -21,7 +31,8 @@ export function commandsFor(
 ): Command[] {
   // A blocked client is asked for nothing: whatever it sends would be refused.
   if (prepared.refusal?.reason === 'CLIENT_BLOCKED') return [];
-  const commands: Command[] = facts.rotations.map((request) => ({
+  // In the order of their deadlines already.
+  const commands: Command[] = facts.rotations.slice(0, MAX_ROTATIONS).map((request) => ({
     type: 'ROTATE_KEY',
     requestId: request.requestId,
     volumeId: request.volumeId,
@@ -49,9 +60,13 @@ export function commandsFor(
   // where every type is taken. The next check-in reports them all.
   const anyType = first(gates.volume('OS'), gates.volume('REMOVABLE')) === 'NONE';
   if (anyType) {
+    let others = 0;
     for (const ref of facts.unreadable) {
       const [volumeId, keyId] = ref.split('/') as [Guid, Guid];
-      if (!reported.has(volumeId) && !brought.has(ref)) want(volumeId, keyId);
+      if (reported.has(volumeId) || brought.has(ref)) continue;
+      if (others === MAX_OTHER_KEY_IDS) break;
+      others += 1;
+      want(volumeId, keyId);
     }
   }
   for (const volumeId of [...wanted.keys()].sort()) {

@@ -1,6 +1,6 @@
 import type { OpeningKeys } from '../jose/index.js';
 import type { Clock } from '../ops/clock.js';
-import { MpeError } from '../ops/errors.js';
+import { isMpeError, MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
 import type { SiteDocument } from '../protocol/site-document.js';
 import type { CertificatePublic } from '../secrets/certificate.js';
@@ -83,13 +83,28 @@ export class SiteContext {
    * Reads the site again because a kid is not known, unless that was done moments ago: a flood of
    * unknown kids must not become a flood of queries.
    *
+   * A site that does not read well (a document that this host's key folder does not fit yet) is a
+   * fault of the site: it is logged, the old state stays, and the message is no worse off than with
+   * a kid that nobody knows.
+   *
    * @returns whether it was read, so that trying again makes sense
+   * @throws MpeError STORE_TRANSIENT where the database does not answer: run the message again later
    */
   async reloadForUnknownKid(): Promise<boolean> {
     const every = this.#options.reloadEveryMs ?? 3000;
     if (this.#reloading === null && performance.now() - this.#reloadedAt < every) return false;
-    await this.reload();
-    return true;
+    try {
+      await this.reload();
+      return true;
+    } catch (error) {
+      if (isMpeError(error) && error.retryable) throw error;
+      this.#reloadedAt = performance.now();
+      this.#options.log.error(
+        { event: 'worker.site_unreadable', error },
+        'the site does not read well: working with what was read before; unknown keys are quarantined',
+      );
+      return false;
+    }
   }
 
   /** Whether secrets can be stored at all. */

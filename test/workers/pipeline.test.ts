@@ -319,6 +319,30 @@ describe('a message that is not final', () => {
     expect(await traceOf(sent)).toEqual({ outcomes: 1, quarantined: 0, dead: 0 });
   });
 
+  test('is quarantined, not given up, where its kid is unknown and the site does not read well', async () => {
+    let reads = 0;
+    let drifted = false;
+    const store = faulty(site.store, {
+      readSiteDocument: () => {
+        reads += 1;
+        return drifted
+          ? Promise.resolve({ version: 9, jws: 'no.site.document' })
+          : site.store.readSiteDocument();
+      },
+    });
+    const behind = await site.pipeline({ store, reloadEveryMs: 0 });
+    drifted = true;
+    reads = 0;
+    const recipient = publicPart(await generatePrivateKey('ECDH-ES+A256KW'));
+    const unknown = await client.message(someKey(), { recipient });
+    expect((await process(unknown, behind)).reply.reason).toBe('SEALING_KEY_UNKNOWN');
+    expect(await traceOf(unknown)).toEqual({ outcomes: 0, quarantined: 1, dead: 0 });
+    expect(reads).toBe(1);
+    // What the worker knew before, it still works with.
+    expect((await process(await client.message(someKey()), behind)).reply.disposition).toBe('COMMITTED');
+    expect(site.lines.some((line) => line['event'] === 'worker.site_unreadable')).toBe(true);
+  });
+
   test('asks the database for an unknown kid at most every few seconds', async () => {
     let reads = 0;
     const store = faulty(site.store, {
@@ -412,6 +436,63 @@ describe('faults', () => {
     const result = await pipeline.processMessage(sent.job, { alone: true, signal: AbortSignal.abort() });
     expect(result.verdict).toBe('delay');
     expect(await traceOf(sent)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
+  });
+});
+
+describe('commands', () => {
+  test('fit into a reply, whatever the client ever reported', async () => {
+    const { store } = site;
+    const volumeId = newGuid();
+    const keyIds = Array.from({ length: 8 }, () => newGuid());
+    const many = Array.from({ length: 8000 }, () => `${newGuid()}/${newGuid()}`);
+    const rotations = Array.from({ length: 4000 }, (_, n) => ({
+      requestId: newGuid(),
+      volumeId: newGuid(),
+      keyId: newGuid(),
+      deadlineMs: n,
+    }));
+    const crowded = faulty(store, {
+      classify: async (candidates) =>
+        (await store.classify(candidates)).map((facts) => ({
+          ...facts,
+          unreadable: new Set(many),
+          rotations,
+        })),
+    });
+    const sent = await client.message(checkIn([{ volumeId, keyIds }]));
+    const { reply } = await process(sent, await site.pipeline({ store: crowded }));
+    const { commands, disposition } = await statementOf(sent, reply);
+    expect(disposition).toBe('COMMITTED');
+    const rotate = commands.filter((command) => command.type === 'ROTATE_KEY');
+    expect(rotate.map((command) => command.deadlineMs)).toEqual(Array.from({ length: 128 }, (_, n) => n));
+    const asked = commands.flatMap((command) => (command.type === 'ESCROW' ? [...command.keyIds] : []));
+    expect(asked).toHaveLength(8 + 128);
+    expect(asked).toEqual(expect.arrayContaining(keyIds));
+  });
+
+  test('stay few and quick to find for a client that reported very many volumes', async () => {
+    const station = await site.client();
+    for (let n = 0; n < 40; n += 1) {
+      const volumes = Array.from({ length: 16 }, () => ({ volumeId: newGuid(), keyIds: [newGuid()] }));
+      await process(await station.message(checkIn(volumes)));
+    }
+    const sent = await station.message(checkIn());
+    const { commands } = await statementOf(sent, (await process(sent)).reply);
+    expect(commands).toHaveLength(128);
+    const [facts] = await site.store.classify([
+      {
+        clientId: station.clientId,
+        messageId: newGuid(),
+        bodyType: 'CHECK_IN',
+        rank: { epoch: 1, sequence: 99n, digest: new Uint8Array(32) },
+        secrets: [],
+        volumes: [],
+        state: null,
+        rotation: null,
+        leavesOutcome: false,
+      },
+    ]);
+    expect(facts?.unreadable.size).toBe(512);
   });
 });
 

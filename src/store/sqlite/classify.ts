@@ -56,7 +56,13 @@ function readable(c: Connection, candidate: CommitCandidate): Set<string> {
   return new Set(rows.map((row) => text(row, 'Pair')));
 }
 
-/** Key ids of this client's stored reports that it has not proven readably. */
+/** More than any reply asks for, with the volumes of the message itself among them. */
+const MAX_UNREADABLE = 512;
+
+/**
+ * Key ids of this client's stored reports that it has not proven readably; bounded, so that what a
+ * client once reported does not make each of its messages slower. In order of volumes.
+ */
 function unreadable(c: Connection, clientId: Guid): Set<string> {
   const rows = c.all(
     `SELECT r.VolumeId || '/' || j.value AS Pair
@@ -64,8 +70,10 @@ function unreadable(c: Connection, clientId: Guid): Set<string> {
      WHERE r.ClientId = ?1 AND NOT EXISTS (
        SELECT 1 FROM MPE_Keys k CROSS JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = ?1
        WHERE k.KeyId = j.value AND k.VolumeId = r.VolumeId AND k.Kind = 1
-         AND EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId))`,
+         AND EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId))
+     LIMIT ?2`,
     clientId,
+    MAX_UNREADABLE,
   );
   return new Set(rows.map((row) => text(row, 'Pair')));
 }
