@@ -1,6 +1,7 @@
 // The set-up shared by `npm run demo`, `npm test` and .ci/run: Node, packages, build, redis-server.
 // Plain Node, no dependency: nothing is installed yet when it starts.
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -43,16 +44,24 @@ function checkNode() {
 
 const modules = join(root, 'node_modules');
 const hiddenLock = join(modules, '.package-lock.json');
-// Native parts are built for one Node ABI: another Node needs them anew.
-const abiStamp = join(modules, '.mpe-node-abi');
+// What the last set-up installed: the lock's hash, and the Node ABI that native parts were built for.
+const modulesStamp = join(modules, '.mpe-setup');
+const stampText = () =>
+  `${createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex')} ${process.versions.modules}\n`;
 
-function modulesAreFresh() {
+/** Why node_modules does not do, or null. */
+function modulesAreStale() {
   if (!existsSync(hiddenLock)) return 'absent';
-  if (statSync(join(root, 'package-lock.json')).mtimeMs > statSync(hiddenLock).mtimeMs)
-    return 'older than the lock';
-  if (existsSync(abiStamp) && readFileSync(abiStamp, 'utf8') !== process.versions.modules)
-    return 'built for another Node';
-  return sqliteLoads() ? null : 'without better-sqlite3';
+  const known = existsSync(modulesStamp) ? readFileSync(modulesStamp, 'utf8') : null;
+  if (known !== stampText()) {
+    // Somebody may have run npm by hand since; a clone or checkout gives files new times.
+    if (statSync(join(root, 'package-lock.json')).mtimeMs > statSync(hiddenLock).mtimeMs)
+      return 'older than the lock';
+    if (known !== null && !known.endsWith(` ${process.versions.modules}\n`)) return 'built for another Node';
+  }
+  return sqliteLoads() ? null : 'without a working better-sqlite3';
 }
 
 /** Whether the one native package that we cannot do without can be loaded here. */
@@ -74,7 +83,7 @@ function npm(args) {
 
 function installModules() {
   const began = performance.now();
-  const why = modulesAreFresh();
+  const why = modulesAreStale();
   if (why === null) {
     step('packages up to date');
     return;
@@ -96,7 +105,7 @@ function installModules() {
     result = npm(['ci', '--no-audit', '--no-fund']);
   }
   if (result.status !== 0 || !sqliteLoads()) throw new Refusal(`npm ci failed:\n${tail(result)}`);
-  writeFileSync(abiStamp, process.versions.modules);
+  writeFileSync(modulesStamp, stampText());
   step(`packages ${duration(performance.now() - began)}`);
 }
 

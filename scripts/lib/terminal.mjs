@@ -35,4 +35,6 @@ export async function runMain(main) {
     console.error(error instanceof Refusal ? `${red('✗')} ${error.message}` : error);
     process.exitCode = 1;
   }
+  // What failed half-way may hold connections open.
+  process.exit();
 }

@@ -112,7 +112,7 @@ export class Engine {
   async start(): Promise<void> {
     this.#giveKeys('gateway');
     this.#giveKeys('worker');
-    await this.redis.start();
+    if (this.redis.pid === 0) await this.redis.start();
     await this.startGateway();
     await Promise.all(
       Array.from({ length: this.options.workers ?? 1 }, async (_, index) => this.startWorker(index)),

@@ -50,9 +50,9 @@ export class RawClient {
   }
 
   /** Enrols as the reference client does and takes its identity over. */
-  static async enrol(url: string, enrolmentToken: string): Promise<RawClient> {
+  static async enrol(url: string, enrolmentToken: string, machineName = 'DESKTOP-0042'): Promise<RawClient> {
     const store = new MemoryStateStore();
-    const client = await MpeClient.enrol({ url, enrolmentToken, state: store });
+    const client = await MpeClient.enrol({ url, enrolmentToken, state: store, machine: { machineName } });
     const text = await store.read();
     await client.close();
     const raw = new RawClient(url, JSON.parse(text ?? '{}') as Record<string, unknown>, client.site);
