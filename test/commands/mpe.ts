@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process';
-import { cpSync, existsSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { MAIN } from '../support/engine-process.js';
 import { tempFolder } from '../support/temp.js';
+import { copyWithModes } from '../support/copy-folder.js';
 
 /** What a command printed and how it ended. */
 export interface Ran {
@@ -46,7 +47,7 @@ export class Home {
   /** The same site in a folder of its own: making one takes seconds, copying does not. */
   copy(): Home {
     const other = new Home();
-    cpSync(this.home, other.home, { recursive: true });
+    copyWithModes(this.home, other.home);
     return other;
   }
 }

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { cpSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../../src/ops/clock.js';
@@ -14,6 +14,7 @@ import type { SecretForm, SecretIdentity, SecretKind } from '../../src/secrets/t
 import { openStore } from '../../src/store/open-store.js';
 import type { SecretWrite, SiteStore } from '../../src/store/site-store.js';
 import { Home, type Ran } from './mpe.js';
+import { copyWithModes } from '../support/copy-folder.js';
 
 const PASSWORD = '000000-011011-022022-033033-044044-055055-066066-077077';
 const OTHER_PASSWORD = '111111-011011-022022-033033-044044-055055-066066-077077';
@@ -235,8 +236,8 @@ describe('mpe secrets verify', () => {
       expect(foreign.stderr).toMatch(/^mpe: SITE_MISMATCH: /);
 
       const mixed = join(new Home().folder, 'keys');
-      cpSync(world.home.keysDir, mixed, { recursive: true });
-      cpSync(join(other.keysDir, 'recovery'), join(mixed, 'recovery'), { recursive: true });
+      copyWithModes(world.home.keysDir, mixed);
+      copyWithModes(join(other.keysDir, 'recovery'), join(mixed, 'recovery'));
       const certificate = await world.verify({ MPE_KEYS_DIR: mixed });
       expect(certificate.code).toBe(1);
       expect(certificate.stderr).toMatch(/^mpe: KEY_FOLDER_INVALID: .*another certificate/);

@@ -17,6 +17,7 @@ import { openKeyFolder, type KeyFolderRole } from '../../src/secrets/key-folder.
 import { writeKeyFolder } from '../../src/secrets/write-key-folder.js';
 import { tempFolder } from '../support/temp.js';
 import { NOW, sharedMaterial, testSite, type TestSite } from './site.js';
+import { copyWithModes } from '../support/copy-folder.js';
 
 let site: TestSite;
 
@@ -27,7 +28,7 @@ beforeAll(async () => {
 /** A copy of the site's key folder that a test may spoil. */
 function copy(): string {
   const folder = join(tempFolder(), 'keys');
-  cpSync(site.keysDir, folder, { recursive: true });
+  copyWithModes(site.keysDir, folder);
   return folder;
 }
 
@@ -162,7 +163,7 @@ describe('a process', () => {
       const part = join(tempFolder(), 'keys');
       mkdirSync(part);
       cpSync(join(site.keysDir, 'site.json'), join(part, 'site.json'));
-      cpSync(join(site.keysDir, role), join(part, role), { recursive: true });
+      copyWithModes(join(site.keysDir, role), join(part, role));
       const folder = await openKeyFolder(part, role);
       expect(() => folder.rootKey()).toThrow(/root-key.json is missing/);
       if (role !== 'worker') expect(() => folder.workerSecret()).toThrow(/is missing/);

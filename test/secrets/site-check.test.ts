@@ -1,4 +1,4 @@
-import { cpSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createServer, connect } from 'node:tls';
 import { once } from 'node:events';
@@ -16,6 +16,7 @@ import { createSiteTls } from '../../src/secrets/site-ca.js';
 import { assertSameSite, checkGatewayKeys, checkSite, openWorkerKeys } from '../../src/secrets/site-check.js';
 import { tempFolder } from '../support/temp.js';
 import { guid, NOW, testSite, type TestSite } from './site.js';
+import { copyWithModes } from '../support/copy-folder.js';
 
 let site: TestSite;
 
@@ -134,7 +135,7 @@ describe('a start is refused', () => {
 
   test('where the sealing keys or the fingerprint key do not open with the worker secret', async () => {
     const folder = join(tempFolder(), 'keys');
-    cpSync(site.keysDir, folder, { recursive: true });
+    copyWithModes(site.keysDir, folder);
     const wrong = { id: guid(6), key: Buffer.alloc(32, 1).toString('base64url') };
     writeFileSync(join(folder, 'worker/worker-secret.json'), JSON.stringify(wrong), { mode: 0o600 });
     const keys = await openKeyFolder(folder, 'worker');

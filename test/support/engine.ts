@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineProcess, MAIN, ROOT } from './engine-process.js';
 import { expectNoLeftovers } from './leaks.js';
 import { TestRedis } from './redis.js';
 import { tempFolder } from './temp.js';
+import { copyWithModes } from './copy-folder.js';
 
 /** How an engine is set up. */
 export interface EngineOptions {
@@ -127,8 +128,7 @@ export class Engine {
   #giveKeys(role: 'gateway' | 'worker'): void {
     const to = this.keysOf(role);
     mkdirSync(to, { recursive: true, mode: 0o700 });
-    for (const part of ['site.json', role])
-      cpSync(join(this.home, 'keys', part), join(to, part), { recursive: true });
+    for (const part of ['site.json', role]) copyWithModes(join(this.home, 'keys', part), join(to, part));
   }
 
   /** Starts the gateway, on the same port as before. */
@@ -181,7 +181,7 @@ export class Engine {
 
   /** A stopped engine's site, copied to another folder: the same keys, clients and rows. */
   copyTo(folder: string): void {
-    cpSync(this.home, join(folder, 'home'), { recursive: true });
+    copyWithModes(this.home, join(folder, 'home'));
   }
 
   /** Runs `mpe …` and returns what it printed, whatever the exit code. */
