@@ -1,5 +1,5 @@
 import { cpus, release, totalmem } from 'node:os';
-import type { OpeningKeys} from '../src/jose/index.js';
+import type { OpeningKeys } from '../src/jose/index.js';
 import { open, peekKid, seal, sign, thumbprint, verify } from '../src/jose/index.js';
 import { decodeClientMessage } from '../src/protocol/decode-client-message.js';
 import type { PublicJwk } from '../src/protocol/jwk.js';
