@@ -1,12 +1,7 @@
 import type { MessageReply } from '../protocol/client-message.js';
 import type { Guid } from '../protocol/guid.js';
-import {
-  DISPOSITION_RETRY,
-  REASON_TABLE,
-  type Disposition,
-  type Reason,
-  type Retry,
-} from '../protocol/vocabulary.js';
+import { retryOf } from '../protocol/retry-of.js';
+import type { Disposition, Reason } from '../protocol/vocabulary.js';
 import type { SiteStore } from '../store/site-store.js';
 
 /**
@@ -52,12 +47,6 @@ function answer(
     retryAfterSeconds: 0,
     sealedReply,
   };
-}
-
-function retryOf(disposition: Disposition, reason: Reason): Retry {
-  if (reason !== 'NONE') return REASON_TABLE[reason].retry;
-  const table: Partial<Record<Disposition, Retry>> = DISPOSITION_RETRY;
-  return table[disposition] ?? 'SAME_MESSAGE_LATER';
 }
 
 /** 202 where the message is kept but not decided, else 200. */

@@ -2,14 +2,8 @@ import { sealReply } from '../jose/index.js';
 import { encodeReplyStatement } from '../protocol/encode.js';
 import type { Command, ItemResult, MessageReply, VolumeResult } from '../protocol/client-message.js';
 import type { Guid } from '../protocol/guid.js';
-import {
-  DISPOSITION_RETRY,
-  REASON_TABLE,
-  type Disposition,
-  type Reason,
-  type Retry,
-} from '../protocol/vocabulary.js';
-import { MpeError } from '../ops/errors.js';
+import { retryOf } from '../protocol/retry-of.js';
+import type { Disposition, Reason } from '../protocol/vocabulary.js';
 import type { ReplyTarget } from './types.js';
 
 /** What a reply says beside its addressee. */
@@ -29,21 +23,6 @@ export interface ReplySite {
   readonly siteGuid: Guid;
   readonly siteDocumentVersion: number;
   readonly nowMs: number;
-}
-
-/** What a client does next, by the one table of reasons. */
-export function retryOf(disposition: Disposition, reason: Reason): Retry {
-  if (reason !== 'NONE') return REASON_TABLE[reason].retry;
-  switch (disposition) {
-    case 'QUEUED':
-    case 'COMMITTED':
-    case 'ALREADY_COMMITTED':
-      return DISPOSITION_RETRY[disposition];
-    case 'PARTIAL':
-    case 'REJECTED':
-    case 'QUARANTINED':
-      throw new MpeError('INTERNAL', `a ${disposition} reply needs a reason`);
-  }
 }
 
 /** A reply with nothing sealed in it: advice to keep the old protector and come back. */

@@ -4,7 +4,7 @@ import type { PolicyRow } from '../../src/store/site-store.js';
 import { gatesFor } from '../../src/workers/gates.js';
 import { compareRanks } from '../../src/workers/plan.js';
 import { registrationRetry } from '../../src/workers/registration.js';
-import { retryOf } from '../../src/workers/reply.js';
+import { retryOf } from '../../src/protocol/retry-of.js';
 
 const policy = (change: Partial<PolicyRow> = {}): PolicyRow => ({
   policyId: newGuid(),
