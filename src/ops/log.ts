@@ -1,3 +1,4 @@
+import { writeSync } from 'node:fs';
 import { pino, stdTimeFunctions, type DestinationStream, type Logger as PinoLogger } from 'pino';
 import type { Config } from '../config/config.js';
 import { redactText, redactValue } from './redact.js';
@@ -24,7 +25,8 @@ export interface LogTarget {
  * `release`, `event` and what the call gives. Fields whose name could carry a secret, bytes and
  * texts that look like a secret are replaced on the way out, see `redact.ts`.
  *
- * Written synchronously: a line that was logged is out, also before a crash.
+ * Written synchronously: a line that was logged is out, also before a crash. Where it cannot be
+ * written (a full disk, a reader that is stuck or gone) it is lost: no log may stop the work.
  */
 export function createLogger(name: string, config: Pick<Config, 'logLevel'>, target: LogTarget = {}): Logger {
   return pino(
@@ -44,8 +46,42 @@ export function createLogger(name: string, config: Pick<Config, 'logLevel'>, tar
       serializers: { error: (value: unknown) => value },
       hooks: { streamWrite: redactText },
     },
-    target.stream ?? pino.destination({ fd: target.fd ?? 1, sync: true }),
+    target.stream ?? toDescriptor(target.fd ?? 1),
   );
+}
+
+/** How long a line waits for a slow reader of a pipe, in steps of 5 ms. */
+const SLOW_READER_STEPS = 100;
+
+/** Writes lines to a file descriptor, whole or not at all as far as the system lets it. */
+function toDescriptor(fd: 1 | 2): DestinationStream {
+  const pause = new Int32Array(new SharedArrayBuffer(4));
+  let stuck = false;
+  let torn = false;
+  return {
+    write(line: string): void {
+      // After half a line the next one starts on a line of its own.
+      let rest = Buffer.from(torn ? `\n${line}` : line, 'utf8');
+      let steps = stuck ? 0 : SLOW_READER_STEPS;
+      while (rest.length > 0) {
+        try {
+          const written = writeSync(fd, rest);
+          torn = written < rest.length;
+          rest = rest.subarray(written);
+          stuck = false;
+        } catch (error) {
+          const slow = (error as NodeJS.ErrnoException).code === 'EAGAIN';
+          if (!slow || steps === 0) {
+            // Who is stuck for one line is not waited for with the next.
+            stuck = slow;
+            return;
+          }
+          steps -= 1;
+          Atomics.wait(pause, 0, 0, 5);
+        }
+      }
+    },
+  };
 }
 
 /** The names under which a message is known in the log. */

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { LOG_LEVELS } from '../../src/config/settings.js';
 import { MpeError } from '../../src/ops/errors.js';
@@ -225,5 +227,34 @@ describe('the second net', () => {
     const harmless =
       'listening on https://localhost:8443/v1 at 2026-11-25T13:12:38.547Z, 8637036e-b379-4798-bd9e-5a0b36296de3';
     expect(redactText(harmless)).toBe(harmless);
+  });
+});
+
+describe('a log that cannot be written', () => {
+  const source = `
+    import { createLogger } from ${JSON.stringify(new URL('../../src/ops/log.ts', import.meta.url).href)};
+    const log = createLogger('test', { logLevel: 'info' });
+    for (let n = 0; n < 3000; n += 1) log.info({ event: 'test.line', n });
+    log.fatal({ event: 'test.last' });
+    console.error('still working');
+  `;
+  const run = (stdout: number | 'pipe') =>
+    spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', source], {
+      stdio: ['ignore', stdout, 'pipe'],
+      encoding: 'utf8',
+      timeout: 60_000,
+    });
+
+  test.runIf(existsSync('/dev/full'))('because the disk is full does not end the process', () => {
+    const full = openSync('/dev/full', 'w');
+    const { status, stderr } = run(full);
+    closeSync(full);
+    expect({ status, stderr }).toEqual({ status: 0, stderr: 'still working\n' });
+  });
+
+  test('is whole where it can be', () => {
+    const lines = run('pipe').stdout.trimEnd().split('\n');
+    expect(lines).toHaveLength(3001);
+    expect(JSON.parse(lines[2999]!)).toMatchObject({ event: 'test.line', n: 2999 });
   });
 });
