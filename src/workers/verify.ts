@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { peekKid, verify } from '../jose/index.js';
-import { isMpeError } from '../ops/errors.js';
+import { isMpeError, MpeError } from '../ops/errors.js';
 import type { Guid } from '../protocol/guid.js';
 import type { PublicJwk } from '../protocol/jwk.js';
 import type { ClientKeyRow, SiteStore } from '../store/site-store.js';
@@ -38,13 +38,28 @@ export async function verifySignature(
     return { kind: 'verified', client, epoch: key.epoch, payload, digest };
   } catch (error) {
     if (isMpeError(error, 'CANNOT_OPEN')) return refuse('CANNOT_OPEN', `verify: ${error.message}`, kid);
+    // The row is damaged, not the message: kept until the key is there again, never given up.
+    if (isMpeError(error, 'VALUE_INVALID') || isMpeError(error, 'KID_UNKNOWN'))
+      return refuse('SIGNING_KEY_UNKNOWN', `verify: the stored key is damaged: ${error.message}`, kid);
     throw error;
   }
 }
 
-/** The registered public key as the JOSE layer takes it. */
+/**
+ * The registered public key as the JOSE layer takes it.
+ *
+ * @throws MpeError VALUE_INVALID where the stored text is no JSON object
+ */
 export function publicJwk(key: ClientKeyRow): PublicJwk {
-  return JSON.parse(key.publicJwk) as PublicJwk;
+  let jwk: unknown;
+  try {
+    jwk = JSON.parse(key.publicJwk);
+  } catch (cause) {
+    throw new MpeError('VALUE_INVALID', `key ${key.kid}: the stored text is not JSON`, { cause });
+  }
+  if (typeof jwk !== 'object' || jwk === null)
+    throw new MpeError('VALUE_INVALID', `key ${key.kid}: the stored text is no key`);
+  return jwk as PublicJwk;
 }
 
 function readKid(jws: string): string | Refusal {

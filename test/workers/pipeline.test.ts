@@ -343,6 +343,31 @@ describe('a message that is not final', () => {
     expect(site.lines.some((line) => line['event'] === 'worker.site_unreadable')).toBe(true);
   });
 
+  test.each([
+    '{"kty":"EC"}',
+    'no key',
+    'null',
+    '{"kty":"EC","crv":"P-256","alg":"ES256","x":"AA","y":"AA","kid":"%"}',
+  ])('is quarantined, not given up, where the stored key of its client is damaged: %s', async (damaged) => {
+    const hurt = await TestClient.unregistered(site);
+    await site.store.commitRegistration({
+      clientId: hurt.clientId,
+      registrationId: newGuid(),
+      kid: hurt.key.kid,
+      publicJwk: damaged.replace('%', hurt.key.kid),
+      enrolmentTokenHash: Buffer.from(site.tokenHash, 'hex'),
+      provenByKid: null,
+      machineName: 'PC-1',
+      domain: 'CORP',
+      hardwareId: '',
+      joinType: 'DOMAIN',
+      atMs: Date.now(),
+    });
+    const sent = await hurt.message(someKey());
+    expect((await process(sent)).reply.reason).toBe('SIGNING_KEY_UNKNOWN');
+    expect(await traceOf(sent)).toEqual({ outcomes: 0, quarantined: 1, dead: 0 });
+  });
+
   test('asks the database for an unknown kid at most every few seconds', async () => {
     let reads = 0;
     const store = faulty(site.store, {
