@@ -121,6 +121,8 @@ export class QueueConsumer {
     switch (read.kind) {
       case 'newer':
         this.#options.log.info({ event: 'queue.newer_format', jobId: id, format: read.format });
+        // A queue full of them is no standstill of this process: it does what it can.
+        this.#progress.moved();
         return this.#delay(job, token, this.#options.newerFormatDelayMs ?? 15_000);
       case 'broken':
         // Fails the job, so that the sweeper makes a dead letter of it.

@@ -94,6 +94,23 @@ describe('consuming', () => {
     expect(ran).toBe(0);
   });
 
+  test('many jobs of a newer format are no standstill', async () => {
+    const siteGuid = newGuid();
+    const { log, events } = keptLog();
+    for (let n = 0; n < 100; n += 1) await addRaw(siteGuid, `m-newer-${n}`, { v: 2, kind: 'message' });
+    startConsumer(redis, siteGuid, {
+      log,
+      concurrency: 1,
+      newerFormatDelayMs: 1,
+      noProgressMs: 200,
+      process: () => Promise.resolve({ kind: 'done' }),
+    });
+    await eventually(() =>
+      expect(events().filter((event) => event === 'queue.newer_format').length).toBeGreaterThan(2000),
+    );
+    expect(events()).not.toContain('queue.no_progress');
+  });
+
   test('what the queue fails by itself goes to the sweeper and then out of Redis', async () => {
     const siteGuid = newGuid();
     const queue = openQueue(redis, siteGuid);
