@@ -1,7 +1,9 @@
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Body, ReplyStatement } from '../../src/protocol/client-message.js';
-import { newGuid, type Guid } from '../../src/protocol/guid.js';
+import { guidToBytes, newGuid, type Guid } from '../../src/protocol/guid.js';
 import type { PolicyRow } from '../../src/store/site-store.js';
 import { checkIn, escrow, password, statementOf, TestSite, volume } from './support.js';
 
@@ -256,6 +258,35 @@ describe('check-ins', () => {
     expect(overall(await answer(checkIn([], { [field]: 'x'.repeat(257) })))).toBe('REJECTED MALFORMED');
     expect(overall(await answer(checkIn([], { [field]: '电'.repeat(256) })))).toBe('COMMITTED');
   });
+});
+
+test('a recovery password inside a label or an error text does not reach the database in the clear', async () => {
+  const own = await TestSite.create();
+  const [pipeline, client] = await Promise.all([own.pipeline(), own.client()]);
+  const [volumeId, keyId, requestId] = [newGuid(), newGuid(), newGuid()];
+  const leaked = password(4711);
+  const text = `tool said ${leaked}`;
+  const bodies: Body[] = [
+    escrow(volume([{ keyId, password: leaked }], { volumeId, label: `E ${leaked}` })),
+    checkIn([{ volumeId: newGuid(), keyIds: [] }], { lastError: { code: 5n, text, atMs: 1 } }),
+    {
+      type: 'ROTATION_RESULT',
+      requestId: guidToBytes(requestId),
+      outcome: 'FAILED',
+      errorText: text.replaceAll('-', ''),
+    },
+  ];
+  await own.store.openRotationRequest({ requestId, volumeId, keyId, deadlineMs: 1 }, 1);
+  for (const body of bodies) {
+    const sent = await client.message(body);
+    expect((await pipeline.processMessage(sent.job, { alone: true })).reply.disposition).toBe('COMMITTED');
+  }
+  const stored = ['site.db', 'site.db-wal']
+    .map((name) => readFileSync(join(own.folder, name), 'latin1'))
+    .join();
+  expect(stored).toContain('tool said [redacted]');
+  expect(stored).not.toContain(leaked);
+  expect(stored).not.toContain(leaked.replaceAll('-', ''));
 });
 
 describe('gates refuse items', () => {

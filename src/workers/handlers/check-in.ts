@@ -5,7 +5,7 @@ import type { VolumeReport } from '../../store/site-store.js';
 import { first } from '../gates.js';
 import { NOTHING_JUDGED, type Judged, type KeyDraft, type VolumeDraft } from '../types.js';
 import type { HandlerContext } from './context.js';
-import { checkVolume, echoId, isPlainText, labelOk, readGuid } from './volume.js';
+import { checkVolume, echoId, isPlainText, labelOk, readGuid, storedText } from './volume.js';
 
 type CheckIn = Extract<Body, { type: 'CHECK_IN' }>;
 
@@ -81,7 +81,7 @@ export function judgeCheckIn(body: CheckIn, context: HandlerContext): Judged | s
       volumes.push({
         volumeId,
         volumeType,
-        driveLabel: volume.driveLabel,
+        driveLabel: storedText(volume.driveLabel),
         protection: volume.protection,
         keyIds: [...keyIds].sort(),
       });
@@ -97,7 +97,8 @@ export function judgeCheckIn(body: CheckIn, context: HandlerContext): Judged | s
       domain: body.domain,
       users: body.users,
       otherManagers: body.otherManagers,
-      lastError: body.lastError ?? null,
+      lastError:
+        body.lastError === undefined ? null : { ...body.lastError, text: storedText(body.lastError.text) },
     },
   };
 }

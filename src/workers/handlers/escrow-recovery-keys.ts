@@ -17,7 +17,7 @@ import {
   type VolumeDraft,
 } from '../types.js';
 import type { HandlerContext } from './context.js';
-import { checkVolume, echoId, labelOk, readGuid } from './volume.js';
+import { checkVolume, echoId, labelOk, readGuid, storedText } from './volume.js';
 
 const refused = (
   reason: ItemReason,
@@ -155,7 +155,7 @@ export function judgeEscrowRecoveryKeys(
       volumes.push({
         volumeId,
         volumeType,
-        driveLabel: volume.driveLabel,
+        driveLabel: storedText(volume.driveLabel),
         protection: volume.protection,
         keyIds: [...keyIds].sort(),
       });

@@ -1,7 +1,7 @@
 import type { Body } from '../../protocol/client-message.js';
 import { LIMITS } from '../../protocol/vocabulary.js';
 import { NOTHING_JUDGED, type Judged } from '../types.js';
-import { isPlainText, readGuid } from './volume.js';
+import { isPlainText, readGuid, storedText } from './volume.js';
 
 /**
  * Judges a RotationResult: a claim that is kept beside the request. It creates no key and closes no
@@ -20,6 +20,12 @@ export function judgeRotationResult(body: Extract<Body, { type: 'ROTATION_RESULT
     return `RotationResult.error_text is longer than ${LIMITS.errorTextChars} characters or no plain text`;
   return {
     ...NOTHING_JUDGED,
-    rotation: { requestId, outcome: body.outcome, errorCode: body.errorCode ?? null, errorText, newKeyId },
+    rotation: {
+      requestId,
+      outcome: body.outcome,
+      errorCode: body.errorCode ?? null,
+      errorText: errorText === null ? null : storedText(errorText),
+      newKeyId,
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { guidFromBytes, type Guid } from '../../protocol/guid.js';
 import { LIMITS, VOLUME_TYPES, type ItemReason, type VolumeType } from '../../protocol/vocabulary.js';
 import { isMpeError } from '../../ops/errors.js';
+import { redactText } from '../../ops/redact.js';
 
 /** Reads a GUID of a message; null where it is not 16 bytes or all zero. */
 export function readGuid(bytes: Uint8Array): Guid | null {
@@ -25,6 +26,14 @@ export function knownVolumeType(type: VolumeType | number): type is VolumeType {
 /** Whether a text can be stored and shown: inside the limit, no control characters or lone surrogates. */
 export function isPlainText(text: string, maxChars: number): boolean {
   return Array.from(text).length <= maxChars && !/[\p{Cc}\p{Cs}]/u.test(text);
+}
+
+/**
+ * A text that people wrote or a tool printed, as it is stored: in the clear, so without what looks
+ * like a recovery password. Tools that fail like to repeat what they were given.
+ */
+export function storedText(text: string): string {
+  return redactText(text);
 }
 
 /** Why a volume as such is refused, before its keys and gates; NONE where it is not. */
