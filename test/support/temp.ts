@@ -5,24 +5,31 @@ import { join } from 'node:path';
 // The demo, the chaos campaign and the bench use this folder outside vitest, where its hooks are absent.
 const vitest = process.env['VITEST'] === undefined ? null : await import('vitest');
 
-const atExit: string[] = [];
+const atEnd: string[] = [];
 
-/** A folder of one's own, removed when the test (or, called in a hook, the process) is done. */
+function removeAll(): void {
+  for (const folder of atEnd.splice(0)) rmSync(folder, { recursive: true, force: true });
+}
+
+if (vitest === null) process.once('exit', removeAll);
+else {
+  try {
+    // Runs after every hook of the file that imports this: hooks run in reverse order.
+    vitest.afterAll(removeAll);
+  } catch {
+    // Imported where there are no hooks, such as a process that a test started.
+    process.once('exit', removeAll);
+  }
+}
+
+/** A folder of one's own, removed when the test (or, called in a hook, the test file or process) is done. */
 export function tempFolder(prefix = 'mpe-test-'): string {
   const folder = mkdtempSync(join(tmpdir(), prefix));
   try {
-    if (vitest === null) removeAtExit(folder);
+    if (vitest === null) atEnd.push(folder);
     else vitest.onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   } catch {
-    removeAtExit(folder);
+    atEnd.push(folder);
   }
   return folder;
-}
-
-function removeAtExit(folder: string): void {
-  if (atExit.length === 0)
-    process.once('exit', () => {
-      for (const one of atExit) rmSync(one, { recursive: true, force: true });
-    });
-  atExit.push(folder);
 }
