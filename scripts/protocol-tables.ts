@@ -77,7 +77,7 @@ function retryText(code: (typeof PROBLEM_CODES)[number]): string {
   if (status === 401) return 'one new token, then back off';
   if (code === 'MESSAGE_NOT_FOUND') return 'send the message again';
   if (status >= 500 || status === 408) return 'the same, with back-off';
-  if (code === 'CLIENT_BLOCKED' || code === 'CLIENT_PENDING') return 'the same, hours apart';
+  if (code === 'CLIENT_BLOCKED' || code === 'CLIENT_PENDING') return 'the same, at the longest step';
   return 'a fault of the client: report it, back off to the longest step';
 }
 

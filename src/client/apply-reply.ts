@@ -23,11 +23,13 @@ export type Applied =
 export function applyReply(state: ClientState, message: StoredMessage, reply: ReplyStatement): Applied {
   if (!state.messages.some((one) => one.messageId === message.messageId)) return { kind: 'later' };
   applySite(state, reply);
+  proveRenewal(state, message);
   const keys = applyKeys(state, reply);
   message.lastSaid = reply.reason === 'NONE' ? reply.disposition : `${reply.disposition} ${reply.reason}`;
   if (!isDone(reply)) return { kind: 'later' };
 
   holdRefused(state, message, keys);
+  holdRefusedTpm(state, message, reply);
   const settled: SettledMessage = {
     messageId: message.messageId,
     bodyType: message.bodyType,
@@ -66,8 +68,9 @@ function isDone(reply: ReplyStatement): boolean {
 /** Sequence, time, commands, clone warning. */
 function applySite(state: ClientState, reply: ReplyStatement): void {
   const above = reply.highestSequence + 1n;
-  if (reply.epoch >= state.epoch && above > BigInt(state.nextSequence)) state.nextSequence = String(above);
-  state.epoch = Math.max(state.epoch, reply.epoch);
+  if (above > BigInt(state.nextSequence)) state.nextSequence = String(above);
+  // The first epoch came with a registration's reply, which nobody signed: a verified one replaces it.
+  if (reply.serverTimeMs >= state.serverTimeMs) state.epoch = reply.epoch;
   state.serverTimeMs = Math.max(state.serverTimeMs, reply.serverTimeMs);
   if (reply.registerAnew) state.registerAnew = true;
   // The newest reply's list replaces every earlier one; a reply that was overtaken changes nothing.
@@ -83,12 +86,21 @@ function applySite(state: ClientState, reply: ReplyStatement): void {
   }
 }
 
+/**
+ * A reply to a message that only the new key has signed shows that the site has that key. Until
+ * then its registration is kept and sent again: the reply to a registration is not signed.
+ */
+function proveRenewal(state: ClientState, message: StoredMessage): void {
+  const from = state.renewal?.provenFrom ?? null;
+  if (from !== null && BigInt(message.sequence) >= BigInt(from)) state.renewal = null;
+}
+
 function forget(state: ClientState, volumeId: Guid, keyId: Guid): void {
   const gone = safeKey(volumeId, keyId);
   state.safe = Object.fromEntries(Object.entries(state.safe).filter(([name]) => name !== gone));
 }
 
-/** Marks what the reply lists as committed, and forgets secrets that were held for it. */
+/** Marks what the reply lists as committed and the site can read, and forgets secrets held for it. */
 function applyKeys(state: ClientState, reply: ReplyStatement): KeyOutcome[] {
   const keys = reply.volumes.flatMap((volume) =>
     volume.keys.map((key): KeyOutcome => ({
@@ -103,8 +115,14 @@ function applyKeys(state: ClientState, reply: ReplyStatement): KeyOutcome[] {
           : { status: key.keyPackage.status, reason: key.keyPackage.reason },
     })),
   );
+  // A reply that was overtaken, or an old outcome, may list what the site has asked for since.
+  const asked = new Set(
+    state.commands.flatMap((one) =>
+      one.type === 'ESCROW' ? one.keyIds.map((keyId) => safeKey(one.volumeId, keyId)) : [],
+    ),
+  );
   for (const key of keys) {
-    if (key.status !== 'COMMITTED') continue;
+    if (key.status !== 'COMMITTED' || asked.has(safeKey(key.volumeId, key.keyId))) continue;
     state.safe[safeKey(key.volumeId, key.keyId)] = reply.committedAtMs ?? reply.serverTimeMs;
     state.held = state.held.filter((one) => one.volumeId !== key.volumeId || one.keyId !== key.keyId);
   }
@@ -134,6 +152,22 @@ function holdRefused(state: ClientState, message: StoredMessage, keys: readonly 
       state.held = [...state.held.filter((one) => one.volumeId !== volumeId || one.keyId !== keyId), held];
     }
   }
+}
+
+/** The same for a TPM owner authorization, which Windows may not have any more. */
+function holdRefusedTpm(state: ClientState, message: StoredMessage, reply: ReplyStatement): void {
+  const decoded = decodeClientMessage(Buffer.from(message.payload, 'base64'));
+  if (decoded.kind !== 'message' || decoded.message.body.type !== 'ESCROW_TPM_OWNER_AUTH') return;
+  const { ownerAuth } = decoded.message.body;
+  if (ownerAuth === undefined) return;
+  state.heldTpmOwnerAuth =
+    reply.tpmOwnerAuth?.status === 'COMMITTED'
+      ? null
+      : {
+          ownerAuth: Buffer.from(ownerAuth).toString('base64'),
+          reason: reply.tpmOwnerAuth?.reason ?? 'NONE',
+          messageId: message.messageId,
+        };
 }
 
 /** A GUID as text, or hex where the bytes are none. */

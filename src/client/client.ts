@@ -8,13 +8,13 @@ import { enrolState, openState, type EnrolOptions } from './enrol.js';
 import { escrowVolumes, type VolumeInput } from './escrow.js';
 import { Pump, type DrainOptions, type DrainReport } from './pump.js';
 import { refreshSite, siteAgent } from './refresh-site.js';
-import { renewKey } from './renew-key.js';
+import { renewKey, resumeRenewal } from './renew-key.js';
 import { checkInBody, rotationBody, type CheckInInput, type RotationInput } from './reports.js';
 import { clientSettings } from './settings.js';
 import { SiteToken } from './site-token.js';
 import { StateKeeper } from './state-keeper.js';
 import type { StateStore } from './state-store.js';
-import { safeKey, type HeldKey, type SettledMessage } from './state.js';
+import { safeKey, type HeldKey, type HeldTpmOwnerAuth, type SettledMessage } from './state.js';
 
 /** A pending message as people see it. No content. */
 export interface PendingMessage {
@@ -165,12 +165,14 @@ export class MpeClient {
   }
 
   /** Tries every pending message that is due, once. */
-  pump(): Promise<DrainReport> {
+  async pump(): Promise<DrainReport> {
+    await resumeRenewal(this.#context);
     return this.#pump.pass();
   }
 
   /** Sends and re-sends until nothing is pending, or the time is over. */
-  drain(options: DrainOptions = {}): Promise<DrainReport> {
+  async drain(options: DrainOptions = {}): Promise<DrainReport> {
+    await resumeRenewal(this.#context);
     return this.#pump.drain(options);
   }
 
@@ -197,10 +199,23 @@ export class MpeClient {
     return this.#context.keeper.state.held;
   }
 
-  /** Forgets the held secrets of a key ID whose protector the caller has removed. */
+  /** Forgets the held secrets of a key ID (any spelling) whose protector the caller has removed. */
   async release(keyId: string): Promise<void> {
+    const gone = canonical(keyId);
     await this.#context.keeper.update((state) => {
-      state.held = state.held.filter((one) => one.keyId !== keyId);
+      state.held = state.held.filter((one) => one.keyId !== gone);
+    });
+  }
+
+  /** A TPM owner authorization that the site refused, with the reason; null where there is none. */
+  heldTpmOwnerAuth(): Readonly<HeldTpmOwnerAuth> | null {
+    return this.#context.keeper.state.heldTpmOwnerAuth;
+  }
+
+  /** Forgets the held TPM owner authorization. */
+  async releaseTpmOwnerAuth(): Promise<void> {
+    await this.#context.keeper.update((state) => {
+      state.heldTpmOwnerAuth = null;
     });
   }
 
@@ -214,7 +229,13 @@ export class MpeClient {
     return this.#context.keeper.state.settled;
   }
 
-  /** Registers a new signing key for this client, signed by the old one: a new epoch. */
+  /**
+   * Registers a new signing key for this client, signed by the old one: a new epoch. Until a
+   * message of the new key has its verified reply, calling it again goes on with the same key, and
+   * so do `drain` and `pump`.
+   *
+   * @throws MpeError REGISTRATION_REFUSED, UNREACHABLE, NOT_AUTHENTIC.
+   */
   async renewKey(timeoutMs = 60_000): Promise<void> {
     await renewKey(this.#context, timeoutMs);
   }
@@ -235,4 +256,13 @@ export class MpeClient {
 /** The document of our own state file, which was verified before it was stored. */
 function storedDocument(jws: string): SiteDocument {
   return decodeSiteDocument(Buffer.from(jws.split('.')[1] ?? '', 'base64url'));
+}
+
+/** A key ID in its one form; what is no GUID (refused by the site as such) stays as it is. */
+function canonical(keyId: string): string {
+  try {
+    return parseGuid(keyId);
+  } catch {
+    return keyId;
+  }
 }

@@ -19,7 +19,7 @@ export async function composeMessage(context: ClientContext, body: Body): Promis
   const { keeper, settings } = context;
   const message = await keeper.update((state) => {
     const sequence = BigInt(state.nextSequence);
-    if (sequence >= MAX_SEQUENCE) throw new MpeError('STATE_INVALID', 'all sequence numbers are used up');
+    if (sequence > MAX_SEQUENCE) throw new MpeError('STATE_INVALID', 'all sequence numbers are used up');
     const messageId = newGuid();
     const createdAtMs = settings.now();
     const payload = encodeClientMessage({

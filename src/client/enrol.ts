@@ -127,6 +127,7 @@ async function firstState(
     nextSequence: '1',
     messages: [],
     held: [],
+    heldTpmOwnerAuth: null,
     safe: {},
     commands: [],
     commandsAtMs: 0,

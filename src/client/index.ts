@@ -63,4 +63,4 @@ export {
   type SimulationLedger,
 } from './simulate.js';
 export { MemoryStateStore, type StateStore } from './state-store.js';
-export type { HeldKey, KeyOutcome, SettledMessage } from './state.js';
+export type { HeldKey, HeldTpmOwnerAuth, KeyOutcome, SettledMessage } from './state.js';

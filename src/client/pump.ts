@@ -43,6 +43,10 @@ export class Pump {
   readonly #context: ClientContext;
   readonly #plans = new Map<Guid, Plan>();
   #wake: () => void = () => undefined;
+  /** Nothing is sent before this (monotonic): the gateway is away, or asked for patience. */
+  #quietUntilMs = 0;
+  /** Times in a row that the gateway as a whole failed. */
+  #channelFailures = 0;
 
   constructor(context: ClientContext) {
     this.#context = context;
@@ -59,6 +63,7 @@ export class Pump {
     const settled: SettledMessage[] = [];
     const lane = async (): Promise<void> => {
       for (let message = due.shift(); message !== undefined; message = due.shift()) {
+        if (this.#isQuiet()) return;
         await this.#attempt(message, (one) => settled.push(one));
       }
     };
@@ -104,7 +109,8 @@ export class Pump {
     const stop = new AbortController();
     const idle = keeper.state.messages.map((one) => this.#plan(one.messageId)).filter((plan) => !plan.busy);
     const full = running.size >= settings.concurrency;
-    const wakeMs = Math.min(until, full ? Infinity : Math.min(Infinity, ...idle.map((plan) => plan.dueMs)));
+    const dueMs = Math.max(this.#quietUntilMs, Math.min(Infinity, ...idle.map((plan) => plan.dueMs)));
+    const wakeMs = Math.min(until, full ? Infinity : dueMs);
     const waitMs = Math.min(Math.max(wakeMs - performance.now(), 0), MAX_SLEEP_MS);
     const either = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
     const woken = new Promise<void>((resolve) => {
@@ -119,6 +125,7 @@ export class Pump {
   }
 
   #due(limit: number): StoredMessage[] {
+    if (this.#isQuiet()) return [];
     const now = performance.now();
     const { messages } = this.#context.keeper.state;
     const due: StoredMessage[] = [];
@@ -136,6 +143,7 @@ export class Pump {
     try {
       let attempt = await sendMessage(this.#context, message, plan.next);
       if (attempt.kind === 'absent') attempt = await sendMessage(this.#context, message, 'POST');
+      this.#hush(attempt);
       if (attempt.kind === 'settled') {
         this.#plans.delete(message.messageId);
         settle(attempt.message);
@@ -143,6 +151,26 @@ export class Pump {
     } finally {
       plan.busy = false;
     }
+  }
+
+  #isQuiet(): boolean {
+    return performance.now() < this.#quietUntilMs;
+  }
+
+  /** One back-off for the gateway as a whole: many pending messages must not knock one by one. */
+  #hush(attempt: Attempt): void {
+    if (attempt.kind !== 'later' || !attempt.channel) {
+      this.#channelFailures = 0;
+      return;
+    }
+    const { backoff, random } = this.#context.settings;
+    const now = performance.now();
+    // Requests that were under way together count as one failure.
+    if (!this.#isQuiet()) {
+      this.#quietUntilMs = now + backoffDelay(backoff, this.#channelFailures, 0, random());
+      this.#channelFailures += 1;
+    }
+    this.#quietUntilMs = Math.max(this.#quietUntilMs, now + attempt.floorMs);
   }
 
   #postpone(message: StoredMessage, plan: Plan, attempt: Exclude<Attempt, { kind: 'settled' }>): void {

@@ -1,4 +1,5 @@
 import { generatePrivateKey } from '../jose/index.js';
+import { isMpeError } from '../ops/errors.js';
 import type { ClientContext } from './context.js';
 import { makeRegistration, sendRegistration } from './registration.js';
 
@@ -27,6 +28,7 @@ export async function renewKey(context: ClientContext, timeoutMs: number): Promi
     renewal = {
       key: { kty: 'EC', crv: 'P-256', kid, alg: 'ES256', x, y, d },
       request: request.toString('base64'),
+      provenFrom: null,
     };
     const made = renewal;
     await keeper.update((state) => {
@@ -36,8 +38,10 @@ export async function renewKey(context: ClientContext, timeoutMs: number): Promi
   const { key, request } = renewal;
   const reply = await sendRegistration(context, Buffer.from(request, 'base64'), timeoutMs);
   await keeper.update((state) => {
+    if (state.renewal === null) return;
     state.key = key;
-    state.renewal = null;
+    // Not signed by anybody: the request stays until a sealed reply shows that the site has the key.
+    state.renewal.provenFrom ??= state.nextSequence;
     state.epoch = Math.max(state.epoch, reply.epoch);
   });
   settings.onEvent({
@@ -45,4 +49,21 @@ export async function renewKey(context: ClientContext, timeoutMs: number): Promi
     clientId: keeper.state.clientId,
     epoch: keeper.state.epoch,
   });
+}
+
+/**
+ * Goes on with a renewal that was interrupted, or that no sealed reply has proven: sends its
+ * request once more, which is harmless. A renewal that the site never saw would otherwise leave
+ * the client with a key that nobody knows.
+ *
+ * @throws MpeError STATE_INVALID; what the server says or fails to say is only told.
+ */
+export async function resumeRenewal(context: ClientContext): Promise<void> {
+  if (context.keeper.state.renewal === null) return;
+  try {
+    await renewKey(context, 0);
+  } catch (error) {
+    if (!isMpeError(error) || error.code === 'STATE_INVALID') throw error;
+    context.settings.onEvent({ event: 'client.registration-waits', why: error.message });
+  }
 }

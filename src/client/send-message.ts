@@ -1,4 +1,4 @@
-import { isMpeError } from '../ops/errors.js';
+import { isMpeError, type MpeError } from '../ops/errors.js';
 import type { MessageReply, ReplyStatement } from '../protocol/client-message.js';
 import { decodeMessageReply } from '../protocol/message-reply.js';
 import { applyReply } from './apply-reply.js';
@@ -22,7 +22,17 @@ export type Attempt =
       readonly floorMs: number;
       /** GET: the queue has it, ask. POST: send it again. */
       readonly next: 'POST' | 'GET';
+      /** The trouble is the gateway's, not this message's: the others leave it in peace as well. */
+      readonly channel: boolean;
     };
+
+type Later = Extract<Attempt, { kind: 'later' }>;
+
+/** A server may ask for patience, but not for ever: what it says outside a sealed reply is not signed. */
+const MAX_PATIENCE_MS = 3_600_000;
+
+/** Client errors that pass by themselves: a new token, a slow network, a rate limit. */
+const PASSING: ReadonlySet<number> = new Set([401, 408, 429]);
 
 /**
  * Sends a message (POST) or asks for its outcome (GET), once, and acts on a verified sealed reply.
@@ -41,8 +51,7 @@ export async function sendMessage(
     const answer = await exchange(context, message, how);
     if (how === 'GET' && answer.status === 404) return { kind: 'absent' };
     if ((answer.status !== 200 && answer.status !== 202) || answer.contentType !== PROTOBUF) {
-      const floorMs = (answer.retryAfterSeconds ?? 0) * 1000;
-      return later(problemOf(`${how} of message ${message.messageId}`, answer).message, floorMs);
+      return refused(problemOf(`${how} of message ${message.messageId}`, answer), answer.status, context);
     }
     return await actOn(context, message, decodeMessageReply(answer.body));
   } catch (error) {
@@ -51,9 +60,23 @@ export async function sendMessage(
       // Perhaps the site has another CA by now; its document says so, or the server is refused again.
       await refreshSite(context);
     }
-    const seconds = error.facts['retryAfterSeconds'];
-    return later(error.message, typeof seconds === 'number' ? seconds * 1000 : 0);
+    const { status } = error.facts;
+    if (error.code === 'HTTP_PROBLEM' && typeof status === 'number') {
+      // There is no site token, so no message can go.
+      return { ...refused(error, status, context), channel: true };
+    }
+    const channel = error.code === 'UNREACHABLE' || error.code === 'NOT_AUTHENTIC';
+    return { ...later(error.message, 0), channel };
   }
+}
+
+/** A problem instead of a reply. A fault of ours does not pass by asking often: the longest step. */
+function refused(problem: MpeError, status: number, context: ClientContext): Later {
+  const seconds = problem.facts['retryAfterSeconds'];
+  const asked = typeof seconds === 'number' ? seconds * 1000 : 0;
+  const ours = status >= 400 && status < 500 && !PASSING.has(status);
+  const floorMs = ours ? Math.max(asked, context.settings.backoff.capMs) : asked;
+  return { ...later(problem.message, floorMs), channel: status === 401 || status === 429 || status === 503 };
 }
 
 /** One request with a site token. A 401 is worth one new token, never more, never a registration. */
@@ -144,6 +167,6 @@ async function afterReply(context: ClientContext, reply: ReplyStatement): Promis
   }
 }
 
-function later(why: string, floorMs: number, next: 'POST' | 'GET' = 'POST'): Attempt {
-  return { kind: 'later', why, floorMs, next };
+function later(why: string, floorMs: number, next: 'POST' | 'GET' = 'POST'): Later {
+  return { kind: 'later', why, floorMs: Math.min(floorMs, MAX_PATIENCE_MS), next, channel: false };
 }

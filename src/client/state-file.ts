@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { open, readFile, rename } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isMpeError, MpeError } from '../ops/errors.js';
 import { lockState } from './state-lock.js';
 import type { StateStore } from './state-store.js';
 
@@ -24,11 +25,15 @@ export class StateFile implements StateStore {
   /**
    * Opens (and makes) the folder and locks it against a second client.
    *
-   * @throws MpeError STATE_LOCKED
+   * @throws MpeError STATE_LOCKED, STATE_INVALID (the folder cannot be used).
    */
   static open(folder: string): StateFile {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return new StateFile(folder, lockState(join(folder, 'client.lock')));
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+      return new StateFile(folder, lockState(join(folder, 'client.lock')));
+    } catch (error) {
+      throw unusable(folder, error);
+    }
   }
 
   async read(): Promise<string | null> {
@@ -36,7 +41,7 @@ export class StateFile implements StateStore {
       return await readFile(this.#path, 'utf8');
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-      throw error;
+      throw unusable(this.#path, error);
     }
   }
 
@@ -68,4 +73,15 @@ async function syncFolder(folder: string): Promise<void> {
   } finally {
     await handle.close();
   }
+}
+
+/** What the operating system refused, as an error that says what to do. */
+function unusable(path: string, cause: unknown): unknown {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (isMpeError(cause) || code === undefined) return cause;
+  return new MpeError(
+    'STATE_INVALID',
+    `the client state at ${path} cannot be opened (${code}); give this client a folder of its own that it may write (MPE_CLIENT_HOME)`,
+    { cause },
+  );
 }

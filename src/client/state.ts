@@ -52,6 +52,13 @@ const heldKey = z.object({
   messageId: guid,
 });
 
+const heldTpmOwnerAuth = z.object({
+  ownerAuth: base64,
+  /** The verified reason why it is not committed. */
+  reason: z.enum(ITEM_REASONS),
+  messageId: guid,
+});
+
 const keyOutcome = z.object({
   /** Hex where the bytes sent are no GUID. */
   volumeId: z.string(),
@@ -101,14 +108,23 @@ const clientState = z.object({
   registered: z.boolean(),
   /** The RegistrationRequest bytes until the registration is confirmed (holds the token's secret), then null. */
   registrationRequest: base64.nullable(),
-  /** A new key that is being registered, or null. */
-  renewal: z.object({ key: privateKey, request: base64 }).nullable(),
+  /** A new key whose registration no sealed reply has proven yet, or null. */
+  renewal: z
+    .object({
+      key: privateKey,
+      request: base64,
+      /** The sequence from which on messages are signed with the new key alone; null before the site's word. */
+      provenFrom: z.string().nullable().default(null),
+    })
+    .nullable(),
   epoch: z.number(),
   /** The next sequence to use, decimal. */
   nextSequence: z.string().regex(/^[1-9][0-9]{0,18}$/),
   messages: z.array(storedMessage),
   /** Secrets of refused items: kept until the same key ID is committed or the caller releases it. */
   held: z.array(heldKey),
+  /** A TPM owner authorization that the site refused: kept until one is committed or the caller releases it. */
+  heldTpmOwnerAuth: heldTpmOwnerAuth.nullable().default(null),
   /** `volume/key` → when a verified reply listed the key ID as committed, by the site's clock. */
   safe: z.record(z.string(), z.number()),
   commands: z.array(command),
@@ -125,6 +141,8 @@ const clientState = z.object({
 export type StoredMessage = z.output<typeof storedMessage>;
 /** A secret that the site refused; the caller's protector is not safe. */
 export type HeldKey = z.output<typeof heldKey>;
+/** A TPM owner authorization that the site refused. */
+export type HeldTpmOwnerAuth = z.output<typeof heldTpmOwnerAuth>;
 /** What a verified reply said of one protector. */
 export type KeyOutcome = z.output<typeof keyOutcome>;
 /** A message whose verified reply ended it. */

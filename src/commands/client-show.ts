@@ -47,6 +47,7 @@ export function registerShow(client: Command): void {
             pending: one.pending(),
             settled: one.settled(),
             held,
+            heldTpmOwnerAuth: one.heldTpmOwnerAuth()?.reason ?? null,
             commands: one.commands(),
           });
           return Promise.resolve();
@@ -63,6 +64,9 @@ export function registerShow(client: Command): void {
           ...held.map(
             (h) => `held  key ${h.keyId}  ${h.reason}  group ${h.badGroup}: correct and escrow again`,
           ),
+          ...(one.heldTpmOwnerAuth() === null
+            ? []
+            : [`held  TPM owner authorization  ${one.heldTpmOwnerAuth()?.reason ?? ''}`]),
           ...one.commands().map((c) => `command  ${c.type} volume ${c.volumeId}`),
         );
         return Promise.resolve();

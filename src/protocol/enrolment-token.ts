@@ -38,7 +38,7 @@ export function parseEnrolmentToken(text: string): EnrolmentToken {
   if (match === null) {
     throw new MpeError(
       'VALUE_INVALID',
-      'an enrolment token starts with "mpe1." and has four parts; copy it whole, as `mpe site init` or `mpe enrolment` printed it',
+      'an enrolment token starts with "mpe1." and has four parts; copy it whole, as `mpe site init` or `mpe enrolment-tokens create` printed it',
     );
   }
   const [, site = '', rootThumbprint = '', secretText = ''] = match;

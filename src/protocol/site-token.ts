@@ -16,6 +16,9 @@ export interface TokenReply {
   readonly lifetimeSeconds: number;
 }
 
+/** The form of a bearer token, RFC 6750 section 2.1. */
+const BEARER = /^[A-Za-z0-9._~+/-]+=*$/;
+
 /** Answer to GET /v1/token/nonce. */
 export interface NonceReply {
   /** 32 bytes. */
@@ -77,6 +80,8 @@ export function decodeTokenReply(bytes: Uint8Array): TokenReply {
   return decoding('TokenReply', () => {
     const { accessToken, lifetimeSeconds } = mpe.v1.TokenReply.decode(bytes);
     if (accessToken === '') throw malformed('TokenReply', 'access_token is missing');
+    // It goes into a header as it is.
+    if (!BEARER.test(accessToken)) throw malformed('TokenReply', 'access_token is no bearer token');
     return { accessToken, lifetimeSeconds };
   });
 }

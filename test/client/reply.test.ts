@@ -8,6 +8,7 @@ import { payloadDigest } from '../../src/client/compose.js';
 import { encodeState, decodeState, type ClientState, type StoredMessage } from '../../src/client/state.js';
 import { verifyReply } from '../../src/client/verify-reply.js';
 import { generatePrivateKey, sealReply } from '../../src/jose/index.js';
+import { encodeClientMessage } from '../../src/protocol/encode-client-message.js';
 import type { ReplyStatement } from '../../src/protocol/client-message.js';
 import { guidToBytes, newGuid } from '../../src/protocol/guid.js';
 import type { PrivateJwk } from '../../src/protocol/jwk.js';
@@ -34,7 +35,15 @@ function state(change: Partial<ClientState> = {}): ClientState {
     ...{ siteDocument: '', siteDocumentVersion: 1, gatewayCa: '', clientId: use.CLIENT },
     key: { kty: 'EC', crv: 'P-256', kid: key.kid, alg: 'ES256', x: key.x!, y: key.y!, d: key.d },
     ...{ registered: true, registrationRequest: null, renewal: null, epoch: 1, nextSequence: '2' },
-    ...{ messages: [message()], held: [], safe: {}, commands: [], commandsAtMs: 0, serverTimeMs: 0 },
+    ...{
+      messages: [message()],
+      held: [],
+      heldTpmOwnerAuth: null,
+      safe: {},
+      commands: [],
+      commandsAtMs: 0,
+      serverTimeMs: 0,
+    },
     ...{ registerAnew: false, settled: [] },
     ...change,
   };
@@ -130,6 +139,55 @@ test('commands: the newest reply replaces, an older one changes nothing, ESCROW 
   applyReply(now, now.messages[0]!, { ...withCommands, commands: [], serverTimeMs: use.SERVER_MS + 1 });
   expect(now.commands).toEqual([]);
   expect(decodeState(encodeState(now))).toEqual(now);
+});
+
+test('a late reply does not make a key safe that the site has asked for since, and its secret stays', () => {
+  const asks = { type: 'ESCROW' as const, volumeId: use.VOLUME, keyIds: [use.KEY] };
+  const now = state({ commands: [asks], commandsAtMs: use.SERVER_MS + 1 });
+  applyReply(now, now.messages[0]!, committed);
+  expect(now.safe).toEqual({});
+  expect(now.held.map((one) => one.recoveryPassword)).toEqual([use.PASSWORD]);
+
+  const again = state();
+  applyReply(again, again.messages[0]!, { ...committed, disposition: 'ALREADY_COMMITTED', commands: [asks] });
+  expect(again.safe).toEqual({});
+  expect(again.held).toHaveLength(1);
+});
+
+test('an epoch that an unsigned registration reply named gives way to the verified one', () => {
+  const now = state({ epoch: 4_000_000_000 });
+  applyReply(now, now.messages[0]!, committed);
+  expect(now.epoch).toBe(committed.epoch);
+  expect(now.nextSequence).toBe(String(committed.highestSequence + 1n));
+});
+
+test('a TPM owner authorization that is refused stays held until one is committed', () => {
+  const ownerAuth = Buffer.alloc(20, 7);
+  const tpm = (): StoredMessage => ({
+    ...message(),
+    bodyType: 'ESCROW_TPM_OWNER_AUTH',
+    payload: encodeClientMessage({
+      ...{ siteGuid: use.SITE, messageId: use.MESSAGE, clientId: use.CLIENT, sequence: 1n },
+      ...{ bodyType: 'ESCROW_TPM_OWNER_AUTH', replyKey: use.REPLY_KEY, createdAtMs: 0, clientVersion: '' },
+      body: { type: 'ESCROW_TPM_OWNER_AUTH', ownerAuth },
+    }).toString('base64'),
+  });
+  const reply = { ...committed, volumes: [], reason: 'ALL_ITEMS_REJECTED' as const };
+  const refused = { status: 'REJECTED' as const, reason: 'POLICY_REFUSED' as const };
+  const now = state({ messages: [tpm()] });
+  applyReply(now, now.messages[0]!, {
+    ...{ ...reply, disposition: 'REJECTED', retry: 'NEW_MESSAGE', tpmOwnerAuth: refused },
+  });
+  expect(now.messages).toEqual([]);
+  expect(now.heldTpmOwnerAuth).toMatchObject({
+    ownerAuth: ownerAuth.toString('base64'),
+    reason: 'POLICY_REFUSED',
+  });
+  now.messages = [tpm()];
+  applyReply(now, now.messages[0]!, {
+    ...{ ...reply, tpmOwnerAuth: { status: 'COMMITTED', reason: 'NONE' } },
+  });
+  expect(now.heldTpmOwnerAuth).toBeNull();
 });
 
 test('the sequence rises above the highest that the site has, and never falls', () => {
