@@ -1,9 +1,8 @@
-import { writeFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { secretHash, simulate, type SimulationLedger } from '../client/index.js';
 import { enrolmentTokenOf } from './client-common.js';
 import { numberOption } from './number-option.js';
-import { print, printJson } from './output.js';
+import { print, printJson, writeReport } from './output.js';
 
 interface SimulateFlags {
   readonly url: string;
@@ -81,5 +80,5 @@ function writeLedger(path: string, ledger: SimulationLedger): void {
       })),
     }),
   );
-  writeFileSync(path, `${lines.join('\n')}\n`, { mode: 0o600 });
+  writeReport(path, `${lines.join('\n')}\n`, 0o600);
 }

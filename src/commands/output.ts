@@ -1,3 +1,6 @@
+import { writeFileSync } from 'node:fs';
+import { MpeError } from '../ops/errors.js';
+
 /** Writes lines to standard output: what a command was asked for. Logs go elsewhere. */
 export function print(...lines: readonly string[]): void {
   process.stdout.write(`${lines.join('\n')}\n`);
@@ -28,4 +31,20 @@ export function table(heading: readonly string[], rows: readonly (readonly strin
 /** A time as people and machines read it: ISO 8601, UTC, seconds. */
 export function time(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d{3}Z$/, 'Z');
+}
+
+/**
+ * Writes a report that the caller asked for.
+ *
+ * @param mode of a new file.
+ * @throws MpeError USAGE where the path cannot be written.
+ */
+export function writeReport(path: string, text: string, mode = 0o666): void {
+  try {
+    writeFileSync(path, text, { mode });
+  } catch (cause) {
+    throw new MpeError('USAGE', `${path} cannot be written; its folder must be there and writable`, {
+      cause,
+    });
+  }
 }

@@ -1,4 +1,3 @@
-import { writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { type Command } from 'commander';
 import { SingleBar } from 'cli-progress';
@@ -22,7 +21,7 @@ import { SITE_VARIANTS, type SiteVariant } from '../replay/site-variants.js';
 import { updateFixture } from '../replay/update-fixture.js';
 import { FingerprintKey } from '../secrets/fingerprint.js';
 import { numberOption } from './number-option.js';
-import { print, warn } from './output.js';
+import { print, warn, writeReport } from './output.js';
 
 interface Options {
   readonly fixtures: string;
@@ -150,9 +149,9 @@ async function run(options: Options): Promise<number> {
   if (options.update) update(report, cases, material.site.fingerprintKey);
   const status = exitOf(report);
   print(...reportLines(report));
-  if (options.junit !== undefined) writeFileSync(options.junit, junitXml(report));
+  if (options.junit !== undefined) writeReport(options.junit, junitXml(report));
   if (options.json !== undefined)
-    writeFileSync(options.json, `${JSON.stringify(reportJson(report, status), null, 2)}\n`);
+    writeReport(options.json, `${JSON.stringify(reportJson(report, status), null, 2)}\n`);
   if (status !== EXIT.ok) print(`exit ${status}`);
   return status;
 }

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -101,6 +101,19 @@ test('the example of the documentation runs', async () => {
   });
   expect(code, err).toBe(0);
   expect(out).toBe('safe: an old protector may go\n');
+});
+
+test('a state that cannot be opened is an error that says what to do', async () => {
+  const file = join(tempFolder(), 'a-file');
+  writeFileSync(file, '');
+  const home = join(tempFolder(), 'client');
+  mkdirSync(join(home, 'client.json'), { recursive: true });
+  for (const place of [file, home]) {
+    const { code, err } = await mpe(place, ['show']);
+    expect(code).toBe(1);
+    expect(err).toContain('STATE_INVALID');
+    expect(err).toContain('MPE_CLIENT_HOME');
+  }
 });
 
 test('wrong calls end with 2 and say what to do', async () => {

@@ -19,7 +19,7 @@ import * as page from '../protocol-client/jose.js';
 const FOLDER = new URL('../../docs/vectors/', import.meta.url);
 const text = (name: string): string => readFileSync(new URL(name, FOLDER), 'utf8');
 /** Parsed JSON is looked into freely here: a wrong name fails the test. */
-// eslint-disable-next-line @typescript-eslint/no-explicit-any
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- parsed JSON of many shapes
 const json = (name: string): any => JSON.parse(text(name));
 const stored = readStored()!;
 const files = buildVectors(stored);

@@ -38,6 +38,15 @@ describe('mpe replay', () => {
     expect(stdout).toMatch(/^exit 1$/m);
   });
 
+  test('ends with 2 where a report cannot be written: 1 would say that an answer differs', async () => {
+    for (const option of ['--junit', '--json']) {
+      const path = join(tempFolder(), 'absent', 'report');
+      const { status, stderr } = await mpe(['replay', '--only', 'moved-disk', option, path]);
+      expect(status, option).toBe(2);
+      expect(stderr).toContain(`${path} cannot be written`);
+    }
+  });
+
   test('ends with 2 at a bad fixture, naming file and JSON path', async () => {
     const folder = copyOfFixtures('moved-disk');
     edit(folder, 'moved-disk', (json) => {

@@ -91,12 +91,16 @@ describe('a message with a recovery key', () => {
     expect(statement.volumes[0]?.keys[0]).toMatchObject({ status: 'COMMITTED', reason: 'NONE' });
     expect(statement.committedAtMs).toBeGreaterThan(0);
 
+    const highest = client.sequence + 5n;
+    await process(await client.message(escrow(volume([])), { sequence: highest }));
     const again = await client.seal(sent.job.messageId, sent.payload, sent.replyKey, 1);
     const second = await process(again);
     expect(second).toMatchObject({ written: false, keysWritten: 0 });
     expect(await statementOf(sent, second.reply)).toMatchObject({
       disposition: 'ALREADY_COMMITTED',
       committedAtMs: statement.committedAtMs,
+      // What a client that lost its state goes on above: of all its messages, not of this one.
+      highestSequence: highest,
       volumes: statement.volumes,
     });
     expect(await site.store.findKeys(keyId.slice(0, 8), 10)).toHaveLength(1);
