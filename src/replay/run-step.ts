@@ -47,8 +47,27 @@ const RELOAD_MS = 3_500;
 /** Seconds to wait for a worker where a case says nothing. */
 const WAIT_SECONDS = 20;
 
-/** Runs one step and compares its answer. @throws MpeError UNREACHABLE, STORE_TRANSIENT */
+/**
+ * Runs one step and compares its answer. An engine that throws instead of answering is this step's
+ * mismatch, named by its case, and the others still run.
+ *
+ * @throws MpeError UNREACHABLE, STORE_TRANSIENT and other faults that pass, FIXTURE_INVALID
+ */
 export async function runStep(planned: PlannedStep, context: StepContext): Promise<StepResult> {
+  try {
+    return await answerStep(planned, context);
+  } catch (error) {
+    if (isMpeError(error) && (error.retryable || error.code === 'FIXTURE_INVALID')) throw error;
+    const got = isMpeError(error) ? `${error.code}: ${error.message}` : String(error);
+    return {
+      mismatches: [{ path: 'answer', expected: 'an answer', got: `the engine threw ${got}` }],
+      view: null,
+      outcome: null,
+    };
+  }
+}
+
+async function answerStep(planned: PlannedStep, context: StepContext): Promise<StepResult> {
   const { step, ready } = planned;
   const { fixture, built } = ready;
   if (step.operator !== undefined) {

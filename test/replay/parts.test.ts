@@ -3,11 +3,15 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { thumbprint } from '../../src/jose/index.js';
 import { parseRecoveryPassword } from '../../src/protocol/recovery-password.js';
+import { readBuiltCase } from '../../src/replay/built-case.js';
 import { bytesValue, guidValue, idBytes } from '../../src/replay/fixture-values.js';
 import { labelBytes, labelGuid, labelPassword, labelSigningKey } from '../../src/replay/labels.js';
 import { mismatches } from '../../src/replay/match.js';
 import { permittedOrder, type Orderable } from '../../src/replay/order.js';
 import { loadFixtures } from '../../src/replay/load-fixtures.js';
+import { planSet } from '../../src/replay/plan-set.js';
+import { runStep } from '../../src/replay/run-step.js';
+import type { ReplayTarget } from '../../src/replay/target.js';
 import { SecretScanner } from '../../src/replay/scan.js';
 import { secretsOf } from '../../src/replay/secrets-of.js';
 import { diffDumps, hashLinesText } from '../../src/replay/site-hash.js';
@@ -179,4 +183,21 @@ describe('site dumps', () => {
     expect(hashLinesText(['a\tb', 'c'])).toBe(createHash('sha256').update('a\tb\nc\n').digest('hex'));
     expect(diffDumps(['keys\t1', 'keys\t2'], ['keys\t2', 'keys\t3'])).toEqual(['- keys 1', '+ keys 3']);
   });
+});
+
+test('an engine that throws is the mismatch of its step, not the end of the replay', async () => {
+  const { file, fixture } = loadFixtures(FIXTURES).find((one) => one.fixture.name === 'canary')!;
+  const ready = { file, fixture, built: readBuiltCase(FIXTURES, 'canary')! };
+  const [planned] = planSet([ready], 'source', 1, 'in-process');
+  const thrown = (): Promise<never> => Promise.reject(new TypeError('no such thing'));
+  const target: ReplayTarget = {
+    ...{ kind: 'in-process', register: thrown, send: thrown },
+    keysWritten: () => null,
+    close: () => Promise.resolve(),
+  };
+  const context = { target, operator: null, scanner: new SecretScanner([]), pass: 1 };
+  const { mismatches: found } = await runStep(planned!, context);
+  expect(found).toEqual([
+    { path: 'answer', expected: 'an answer', got: 'the engine threw TypeError: no such thing' },
+  ]);
 });
