@@ -102,7 +102,10 @@ const codecs: [string, fc.Arbitrary<unknown>, (value: never) => Buffer, (bytes: 
   ['TokenRequest', fc.record({ jws: nonEmpty }), encode.encodeTokenRequest, decode.decodeTokenRequest],
   [
     'TokenReply',
-    fc.record({ accessToken: nonEmpty, lifetimeSeconds: uint32 }),
+    fc.record({
+      accessToken: fc.stringMatching(/^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}$/),
+      lifetimeSeconds: uint32,
+    }),
     encode.encodeTokenReply,
     decode.decodeTokenReply,
   ],
