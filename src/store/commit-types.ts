@@ -7,7 +7,7 @@ import type {
   VolumeType,
 } from '../protocol/vocabulary.js';
 import type { SecretForm, SecretIdentity } from '../secrets/types.js';
-import type { OutcomeRow, DeadLetterRow, RotationRequestRow } from './rows.js';
+import type { OutcomeRow, RotationRequestRow } from './rows.js';
 
 // A message on its way into the site database: what is read, decided and written of it.
 
@@ -74,7 +74,6 @@ export interface RotationReport {
 /** What the database knows that decides over a candidate, read in one go before planning. */
 export interface Classified {
   readonly outcome: OutcomeRow | null;
-  readonly deadLetter: DeadLetterRow | null;
   /** Hex secret ids, of the candidate's secrets, that have a healthy generation. */
   readonly healthy: ReadonlySet<string>;
   /**

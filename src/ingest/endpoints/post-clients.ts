@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify';
 import { peekKid } from '../../jose/index.js';
-import { isMpeError } from '../../ops/errors.js';
 import type {
   RegistrationReply,
   RegistrationRequest,
@@ -18,6 +17,7 @@ import { jobIdOf, type RegistrationJob } from '../../queue/index.js';
 import type { GatewayContext } from '../context.js';
 import { requireProtobuf, requireQueue } from '../guards.js';
 import { HttpProblem } from '../problems.js';
+import { readSigned } from '../read-signed.js';
 import { sendProtobuf } from '../respond.js';
 import { submitAndWait } from '../submit.js';
 
@@ -54,7 +54,7 @@ function readRegistration(
   body: Buffer,
   context: GatewayContext,
 ): { readonly job: RegistrationJob; readonly kid: string } {
-  try {
+  return readSigned(() => {
     const request = decodeRegistrationRequest(body);
     const kid = peekKid(request.jws, 'mpe-reg+jws');
     if (request.previousKeyJws !== undefined) peekKid(request.previousKeyJws, 'mpe-reg+jws');
@@ -62,16 +62,7 @@ function readRegistration(
     const payload = Buffer.from(request.jws.split('.', 2)[1] ?? '', 'base64url');
     const statement = decodeRegistrationStatement(payload);
     return { job: registrationJob(request, statement, context), kid };
-  } catch (error) {
-    if (
-      isMpeError(error, 'MALFORMED') ||
-      isMpeError(error, 'CANNOT_OPEN') ||
-      isMpeError(error, 'VALUE_INVALID')
-    ) {
-      throw new HttpProblem('REQUEST_MALFORMED', error.message, { cause: error });
-    }
-    throw error;
-  }
+  });
 }
 
 function registrationJob(

@@ -8,6 +8,7 @@ import type { ClientRow } from '../../store/site-store.js';
 import type { GatewayContext } from '../context.js';
 import { requireProtobuf } from '../guards.js';
 import { HttpProblem } from '../problems.js';
+import { readSigned } from '../read-signed.js';
 import { sendProtobuf } from '../respond.js';
 
 const TYP = 'mpe-token+jws';
@@ -51,21 +52,12 @@ interface Proof {
 }
 
 function readProof(body: Buffer): Proof {
-  try {
+  return readSigned(() => {
     const { jws } = decodeTokenRequest(body);
     const kid = peekKid(jws, TYP);
     const payload = Buffer.from(jws.split('.', 2)[1] ?? '', 'base64url');
     return { jws, kid, statement: decodeTokenStatement(payload) };
-  } catch (error) {
-    if (
-      isMpeError(error, 'MALFORMED') ||
-      isMpeError(error, 'CANNOT_OPEN') ||
-      isMpeError(error, 'VALUE_INVALID')
-    ) {
-      throw new HttpProblem('REQUEST_MALFORMED', error.message, { cause: error });
-    }
-    throw error;
-  }
+  });
 }
 
 /** The nonce is used up first, so that no proof can be tried twice. */

@@ -2,7 +2,6 @@ import type { Guid } from '../../protocol/guid.js';
 import type { Classified, CommitCandidate, Rank, RotationRequestRow } from '../site-store.js';
 import { bigInteger, bytes, guid, integer, text } from './columns.js';
 import type { Connection } from './connection.js';
-import { findDeadLetter } from './dead-letters.js';
 import { findOutcome } from './outcomes.js';
 
 /**
@@ -17,7 +16,6 @@ function classifyOne(c: Connection, candidate: CommitCandidate): Classified {
   const { clientId, messageId, rank } = candidate;
   return {
     outcome: findOutcome(c, clientId, messageId),
-    deadLetter: findDeadLetter(c, clientId, messageId),
     healthy: healthySecrets(c, candidate),
     readable: readable(c, candidate),
     unreadable: unreadable(c, clientId),
