@@ -133,6 +133,12 @@ export interface RotationRequestRow {
   readonly deadlineMs: number;
 }
 
+/** Where a generation stands in the order of (secret id, generation). */
+export interface SecretPosition {
+  readonly secretId: Uint8Array;
+  readonly generation: number;
+}
+
 /** A stored secret with what is needed to open and check it. */
 export interface StoredSecret {
   readonly identity: SecretIdentity;

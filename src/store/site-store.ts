@@ -21,6 +21,7 @@ import type {
   RegistrationWrite,
   RegistrationResult,
   RotationRequestRow,
+  SecretPosition,
   StoredSecret,
   SealingKeyRow,
   SiteRow,
@@ -101,6 +102,18 @@ export interface SiteStore {
 
   /** Every stored secret, in order of secret id and generation. */
   streamSecrets(): AsyncIterable<StoredSecret>;
+  /** At most `limit` generations in the order of {@link streamSecrets}, after a position; null begins. */
+  secretsPage(after: SecretPosition | null, limit: number): Promise<readonly StoredSecret[]>;
+  /**
+   * At most `limit` generations in the order in which they were stored, after a place in that order
+   * that this method gave before; null, or a place that the database does not know, begins with the
+   * newest `limit` of each kind of table. A place is opaque and not for keeping. What was stored a
+   * moment ago may come again at the next call, and is never left out.
+   */
+  secretsStoredAfter(
+    place: string | null,
+    limit: number,
+  ): Promise<{ readonly secrets: readonly StoredSecret[]; readonly place: string }>;
   /** Marks a generation unreadable, so that the key gets a successor when it comes again. */
   markDamaged(secretId: Uint8Array, generation: number, reason: string, atMs: number): Promise<void>;
 

@@ -11,6 +11,7 @@ import type {
   RegistrationWrite,
   RotationRequestRow,
   SealingKeyRow,
+  SecretPosition,
   SiteSeed,
   SiteStore,
   StoredSecret,
@@ -36,6 +37,7 @@ import { findQuarantined, quarantine } from './quarantine.js';
 import { readFingerprintKey, readPolicies, readSite } from './read-site.js';
 import { retryBusy } from './retry-busy.js';
 import { insertSealingKey, readSealingKeys } from './sealing-keys.js';
+import { secretsPage, secretsStoredAfter } from './secrets-page.js';
 import { setClientState } from './set-client-state.js';
 import { appendSiteDocument, readSiteDocument } from './site-documents.js';
 import { streamSecrets } from './stream-secrets.js';
@@ -138,6 +140,10 @@ export class SqliteStore implements SiteStore {
     }
   }
 
+  secretsPage = (after: SecretPosition | null, limit: number) =>
+    retryBusy('reading secrets', () => secretsPage(this.#c, after, limit));
+  secretsStoredAfter = (place: string | null, limit: number) =>
+    retryBusy('reading new secrets', () => secretsStoredAfter(this.#c, place, limit));
   markDamaged = (secretId: Uint8Array, generation: number, reason: string, atMs: number) =>
     retryBusy('marking a secret', () => markDamaged(this.#c, secretId, generation, reason, atMs));
   openRotationRequest = (row: RotationRequestRow, atMs: number) =>

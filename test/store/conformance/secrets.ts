@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { SiteStore, StoredSecret } from '../../../src/store/site-store.js';
+import type { SecretPosition, SiteStore, StoredSecret } from '../../../src/store/site-store.js';
 import type { MakeDatabase } from '../conformance.js';
 import { candidate, DATA_KEY, hex, id, register, siteSeed, T0, testPlanner } from '../world.js';
 import { escrow, send } from './commits.js';
@@ -9,6 +9,11 @@ const stored = async (store: SiteStore): Promise<StoredSecret[]> => {
   for await (const secret of store.streamSecrets()) all.push(secret);
   return all;
 };
+
+const positionOf = (secret: StoredSecret): SecretPosition => ({
+  secretId: secret.identity.secretId,
+  generation: secret.generation,
+});
 
 /** Keys, generations, proofs, conflicts. */
 export function secretsAndProofs(make: MakeDatabase): void {
@@ -181,6 +186,65 @@ export function secretsAndProofs(make: MakeDatabase): void {
       expect(ids).toHaveLength(600);
       expect(ids).toEqual([...ids].sort());
       expect(new Set(ids).size).toBe(600);
+      await store.close();
+    });
+
+    it('gives pages in order of id that meet each other, from any position', async () => {
+      const store = await fresh();
+      const tpm = { client: 1, message: 51, sequence: 51, tpm: 'owner' };
+      await send(store, [...Array.from({ length: 50 }, (_, n) => escrow(n + 1)), tpm]);
+      const [first] = await stored(store);
+      await store.markDamaged(first!.identity.secretId, 1, 'does not open', T0);
+      const all = await stored(store);
+      expect(await store.secretsPage(null, 1000)).toEqual(all);
+      const paged: StoredSecret[] = [];
+      for (let after: SecretPosition | null = null; ;) {
+        const page: readonly StoredSecret[] = await store.secretsPage(after, 7);
+        paged.push(...page);
+        if (page.length < 7) break;
+        after = positionOf(page[6]!);
+      }
+      expect(paged).toEqual(all);
+      const { secretId } = all[20]!.identity;
+      expect(await store.secretsPage({ secretId, generation: 0 }, 1)).toEqual([all[20]]);
+      expect(await store.secretsPage({ secretId, generation: 1 }, 1)).toEqual([all[21]]);
+      expect(await store.secretsPage({ secretId: Buffer.alloc(32, 0xff), generation: 1 }, 5)).toEqual([]);
+      await store.close();
+    });
+
+    it('gives what was stored after a place, kinds mixed, leaving nothing out', async () => {
+      const store = await fresh();
+      const numbers = (from: number, to: number) =>
+        Array.from({ length: to - from + 1 }, (_, n) => escrow(from + n));
+      const tpm = (message: number) => ({ client: 1, message, sequence: message, tpm: `owner ${message}` });
+      const known = new Set<string>();
+      const name = (secret: StoredSecret) => `${hex(secret.identity.secretId)}/${secret.generation}`;
+      const readOn = async (from: string | null): Promise<string> => {
+        for (let place = from; ;) {
+          const page = await store.secretsStoredAfter(place, 8);
+          expect(page.secrets.length).toBeLessThanOrEqual(8);
+          for (const secret of page.secrets) known.add(name(secret));
+          place = page.place;
+          if (page.secrets.length < 8) return place;
+        }
+      };
+      expect((await store.secretsStoredAfter(null, 8)).secrets).toEqual([]);
+      await send(store, numbers(1, 5));
+      let place = await readOn(null);
+      expect(known.size).toBe(5);
+      await send(store, [...numbers(6, 30), tpm(31), tpm(32)]);
+      place = await readOn(place);
+      expect(known.size).toBe(32);
+      // A successor is new as well.
+      const [first] = await stored(store);
+      await store.markDamaged(first!.identity.secretId, 1, 'does not open', T0);
+      await send(store, [...numbers(33, 34)]);
+      place = await readOn(place);
+      expect(known.size).toBe(34);
+      // A place of another database is none.
+      for (const foreign of ['', 'x', '900000.900000', place])
+        expect((await store.secretsStoredAfter(foreign, 8)).place).toMatch(/./);
+      expect((await store.secretsStoredAfter('900000.900000', 100)).secrets).toHaveLength(34);
       await store.close();
     });
   });
