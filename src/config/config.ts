@@ -33,6 +33,11 @@ export interface Config {
     readonly concurrency: number;
     readonly processes: number;
   };
+  readonly recovery: {
+    readonly opsListen: Listen | null;
+    readonly canaryMs: number;
+    readonly canarySample: number;
+  };
   readonly quarantineMax: number;
   readonly deadLetterMax: number;
   readonly outcomeRetentionDays: number;
@@ -115,6 +120,11 @@ export function loadConfig(env: Environment = process.env): Config {
       drainMs: need('MPE_WORKER_DRAIN_MS'),
       concurrency: need('MPE_WORKER_CONCURRENCY'),
       processes: need('MPE_WORKER_PROCESSES'),
+    },
+    recovery: {
+      opsListen: read('MPE_RECOVERY_OPS_LISTEN'),
+      canaryMs: 1000 * need('MPE_RECOVERY_CANARY_SECONDS'),
+      canarySample: need('MPE_RECOVERY_CANARY_SAMPLE'),
     },
     quarantineMax: need('MPE_QUARANTINE_MAX'),
     deadLetterMax: need('MPE_DEAD_LETTER_MAX'),

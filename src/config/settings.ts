@@ -139,6 +139,21 @@ export const SETTINGS = {
     fallback: '20000',
     about: 'How long a process may finish its work after SIGTERM; keep it 10 s below the grace time.',
   }),
+  MPE_RECOVERY_OPS_LISTEN: setting({
+    form: listenOrOff,
+    fallback: '127.0.0.1:9465',
+    about: 'Health, readiness and metrics of the recovery service.',
+  }),
+  MPE_RECOVERY_CANARY_SECONDS: setting({
+    form: wholeNumber(1, 3_600, 'seconds'),
+    fallback: '60',
+    about: 'How often the recovery service opens new data keys, new secrets and a sample of all secrets.',
+  }),
+  MPE_RECOVERY_CANARY_SAMPLE: setting({
+    form: wholeNumber(1, 100_000, 'secrets'),
+    fallback: '500',
+    about: 'Secrets of the rolling sample that a round opens, beside the new ones.',
+  }),
   MPE_QUARANTINE_MAX: setting({
     form: wholeNumber(0, 100_000_000, 'messages'),
     fallback: '100000',

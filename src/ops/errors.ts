@@ -45,6 +45,8 @@ export const ERROR_CATALOGUE = {
   SCHEMA_MISMATCH: { retryable: false },
   /** The database does not promise durability. */
   STORE_NOT_DURABLE: { retryable: false },
+  /** The certificate of this host is missing, or opens no data key of the database. */
+  CERTIFICATE_UNUSABLE: { retryable: false },
   /** A stored secret does not open: wrong key, damaged or swapped ciphertext. */
   SECRET_UNREADABLE: { retryable: false },
   /** A server cannot be reached or does not answer in time. */

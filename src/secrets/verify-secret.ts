@@ -20,7 +20,7 @@ export function decodedValue(kind: SecretKind, plaintext: Buffer): Buffer {
 
 /** Opens a stored secret, recomputes its identity and compares. Never returns what it opened. */
 export async function verifySecret(
-  opener: SecretOpener,
+  opener: Pick<SecretOpener, 'open'>,
   fingerprintKey: FingerprintKey,
   identity: SecretIdentity,
   content: SecretForm,
