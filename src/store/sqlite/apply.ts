@@ -51,12 +51,14 @@ function applyOne(c: Connection, plan: CommitPlan): ApplyResult {
 function writeMessage(c: Connection, plan: CommitPlan): number {
   const { candidate, outcome } = plan;
   const { clientId, messageId, rank } = candidate;
+  // Before the effects: a check-in that outranks its twin replaces the rows that tell of it.
+  const twin = hasSequenceTwin(c, clientId, messageId, rank);
   if (outcome !== null) {
     const written = plan.outcomeMode === 'insert' ? insertOutcome(c, outcome) : moveOutcomeUp(c, outcome);
     if (!written) throw new Raced();
   }
   const keysWritten = plan.effects ? writeEffects(c, plan) : 0;
-  if (hasSequenceTwin(c, clientId, messageId, rank)) {
+  if (twin) {
     flagClone(c, clientId, rank.epoch, plan.atMs, `two messages have sequence ${rank.sequence.toString()}`);
   }
   // A message that has its outcome is neither kept sealed nor dead any more.

@@ -4,6 +4,7 @@ import type { SiteStore } from '../../../src/store/site-store.js';
 import type { MakeDatabase } from '../conformance.js';
 import {
   candidate,
+  hex,
   id,
   outcomeOf,
   register,
@@ -240,6 +241,42 @@ export function commits(make: MakeDatabase): void {
       expect((await store.classify([candidate(escrow(3, { epoch: 2 }))]))[0]?.registerAnew).toBe(false);
       // The same message again is no twin of itself.
       expect((await store.classify([candidate(escrow(3, { client: 2 }))]))[0]?.sequenceTwin).toBe(false);
+      await store.close();
+    });
+
+    it.each([
+      ['one group', (store: SiteStore, a: MessageSpec, b: MessageSpec) => send(store, [a, b])],
+      [
+        'one after the other',
+        async (store: SiteStore, a: MessageSpec, b: MessageSpec) => [
+          ...(await send(store, [a])),
+          ...(await send(store, [b])),
+        ],
+      ],
+    ])('flags two check-ins of one sequence, whichever outranks the other: %s', async (_name, sendBoth) => {
+      const checkIn = (client: number, message: number): MessageSpec => ({
+        client,
+        message,
+        sequence: 7,
+        volumes: [{ volume: client, protectors: [{ key: client }] }],
+        state: { machineName: `PC${message}` },
+      });
+      const digest = (spec: MessageSpec): string => hex(candidate(spec).rank.digest);
+      const store = await fresh();
+      for (const client of [1, 2]) {
+        const [low, high] = [checkIn(client, 1), checkIn(client, 2)].sort((a, b) =>
+          digest(a) < digest(b) ? -1 : 1,
+        );
+        const [first, second] = client === 1 ? [low!, high!] : [high!, low!];
+        expect(await sendBoth(store, first, second)).toEqual(['COMMITTED', 'COMMITTED']);
+        expect((await store.findClient(id('client', client)))?.flags).toMatchObject([{ flag: 'CLONE' }]);
+        const stored = (await store.classify([candidate(high!)]))[0]?.stateRank;
+        expect(hex(stored!.digest)).toBe(digest(high!));
+      }
+      // A check-in again is no twin of itself.
+      const alone = { ...checkIn(2, 9), sequence: 9 };
+      await send(store, [alone]);
+      expect((await store.classify([candidate(alone)]))[0]?.sequenceTwin).toBe(false);
       await store.close();
     });
   });
