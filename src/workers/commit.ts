@@ -1,3 +1,4 @@
+import type { MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
 import type { Metrics } from '../ops/metrics.js';
 import { commitGroup, type GroupResult, type Planner } from '../store/commit/commit-group.js';
@@ -13,6 +14,16 @@ interface Waiting {
   readonly prepared: Prepared;
   readonly context: () => PlanContext;
   readonly settle: (result: Committed) => void;
+}
+
+/**
+ * Why a transaction was done again, for the label of `mpe_sql_retries_total`: `race`, the server's
+ * number, the driver's code, or `none`. The values are a closed set of the driver and the server.
+ */
+export function retryLabel(cause: 'race' | 'transient', error: MpeError | null): string {
+  if (cause === 'race') return 'race';
+  const { number, code } = error?.facts ?? {};
+  return String(number ?? code ?? 'none');
 }
 
 /** What a {@link GroupCommitter} needs. */
@@ -81,6 +92,7 @@ export class GroupCommitter {
         store,
         group.map((waiting) => waiting.candidate),
         planner,
+        { onRetry: (cause, error) => metrics.sqlRetries.inc({ number: retryLabel(cause, error) }) },
       );
     } catch (error) {
       const failed = error instanceof Error ? error : new Error(String(error));

@@ -88,6 +88,29 @@ describe('commit of a group', () => {
     expect((await store.counts()).outcomes).toBe(0);
   });
 
+  it('names the last error of the database when it gives up, and tells every retry', async () => {
+    const retries: [string, string | undefined][] = [];
+    let calls = 0;
+    const results = await commitGroup(
+      {
+        classify: store.classify.bind(store),
+        apply: (plans) => {
+          calls += 1;
+          if (calls === 1) return Promise.resolve(plans.map(() => ({ kind: 'raced' as const })));
+          const detail = 'committing messages: chosen as deadlock victim (error 1205)';
+          return Promise.reject(new MpeError('STORE_TRANSIENT', detail, { facts: { number: 1205 } }));
+        },
+      },
+      [candidate(escrow(1))],
+      testPlanner(),
+      { ...options, maxTransient: 2, onRetry: (cause, error) => retries.push([cause, error?.message]) },
+    );
+    expect(results).toMatchObject([{ kind: 'transient', error: { facts: { number: 1205 } } }]);
+    expect((results[0] as { error: Error }).error.message).toMatch(/in 3 tries.*deadlock.*1205/);
+    expect(retries.map(([cause]) => cause)).toEqual(['race', 'transient', 'transient', 'transient']);
+    expect(retries[3]![1]).toContain('1205');
+  });
+
   it('gives a message that always races back as transient after ten races, and commits its neighbour', async () => {
     let applied = 0;
     const results = await group([escrow(1), escrow(2)], {

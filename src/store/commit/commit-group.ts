@@ -57,6 +57,8 @@ export interface CommitGroupOptions {
   readonly maxTransient?: number;
   /** Waits the given milliseconds; the default sleeps. */
   readonly pause?: (ms: number) => Promise<void>;
+  /** Is told each transaction that is to be done again, and for a transient error also the error. */
+  readonly onRetry?: (cause: 'race' | 'transient', error: MpeError | null) => void;
 }
 
 /** A message on its way through the rounds. */
@@ -65,6 +67,8 @@ interface Entry<R> {
   readonly candidate: CommitCandidate;
   races: number;
   transients: number;
+  /** The last transient error. */
+  lastError: MpeError | null;
   result: GroupResult<R> | null;
 }
 
@@ -81,11 +85,13 @@ export async function commitGroup<R>(
   const maxRaces = options.maxRaces ?? 10;
   const maxTransient = options.maxTransient ?? 5;
   const pause = options.pause ?? ((ms: number) => sleep(ms));
+  const onRetry = options.onRetry ?? (() => undefined);
   const entries = candidates.map((candidate, index): Entry<R> => ({
     index,
     candidate,
     races: 0,
     transients: 0,
+    lastError: null,
     result: null,
   }));
 
@@ -101,6 +107,7 @@ export async function commitGroup<R>(
           store,
           part.filter((entry) => entry.result === null),
           planner,
+          onRetry,
         ),
       (entry, error) => {
         entry.result = { kind: 'failed', error };
@@ -122,10 +129,7 @@ export async function commitGroup<R>(
     }
     for (const entry of round) {
       if (entry.result === null && entry.transients > maxTransient) {
-        entry.result = {
-          kind: 'transient',
-          error: new MpeError('STORE_TRANSIENT', 'the site database does not take the commit'),
-        };
+        entry.result = { kind: 'transient', error: givenUp(entry) };
       }
     }
     // Full jitter: those who met once do not meet again at the same moment.
@@ -137,6 +141,15 @@ export async function commitGroup<R>(
         kind: 'failed',
         error: new MpeError('INTERNAL', 'a message left the loop without a result'),
       },
+  );
+}
+
+/** Names the last error of the database: its text has the number and no values. */
+function givenUp<R>({ transients, lastError }: Entry<R>): MpeError {
+  return new MpeError(
+    'STORE_TRANSIENT',
+    `the site database did not take the commit in ${transients} tries; the last error: ${lastError?.message ?? 'unknown'}`,
+    lastError === null ? {} : { cause: lastError, facts: lastError.facts },
   );
 }
 
@@ -160,6 +173,7 @@ async function runRound<R>(
   store: Pick<SiteStore, 'classify' | 'apply'>,
   round: readonly Entry<R>[],
   planner: Planner<R>,
+  onRetry: NonNullable<CommitGroupOptions['onRetry']>,
 ): Promise<void> {
   if (round.length === 0) return;
   try {
@@ -184,9 +198,15 @@ async function runRound<R>(
           return;
       }
     });
+    if (applied.some((result) => result.kind === 'raced')) onRetry('race', null);
   } catch (error) {
     if (!isMpeError(error, 'STORE_TRANSIENT')) throw error;
-    for (const entry of round) if (entry.result === null) entry.transients += 1;
+    onRetry('transient', error);
+    for (const entry of round) {
+      if (entry.result !== null) continue;
+      entry.transients += 1;
+      entry.lastError = error;
+    }
   }
 }
 
