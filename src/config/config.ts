@@ -3,7 +3,9 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { MpeError } from '../ops/errors.js';
+import { channelProblems, entraOf, type GatewayChannels, type GatewayLimits } from './channels.js';
 import type { Listen, StoreSetting } from './forms.js';
+import type { AddressRange } from './gateway-forms.js';
 import { nearest } from './nearest.js';
 import { SETTINGS, type LogLevel, type Setting, type SettingName } from './settings.js';
 
@@ -25,6 +27,11 @@ export interface Config {
     readonly tls: boolean;
     readonly maxInFlight: number;
     readonly maxConnections: number;
+    /** Of one address. */
+    readonly maxConnectionsPerAddress: number;
+    readonly proxies: readonly AddressRange[];
+    readonly limits: GatewayLimits;
+    readonly channels: GatewayChannels;
   };
   readonly worker: {
     readonly opsListen: Listen | null;
@@ -49,6 +56,12 @@ export interface Config {
     readonly sqlServerUrl: string | null;
   };
   readonly clientHome: string;
+  /** What the reference client shows instead of a site token; null: nothing. */
+  readonly clientChannel: {
+    readonly certificate: string | null;
+    readonly certificateKey: string | null;
+    readonly deviceToken: string | null;
+  };
 }
 
 /** The environment as a process has it. */
@@ -113,6 +126,26 @@ export function loadConfig(env: Environment = process.env): Config {
       tls: need('MPE_GATEWAY_TLS'),
       maxInFlight: need('MPE_GATEWAY_MAX_IN_FLIGHT'),
       maxConnections: need('MPE_GATEWAY_MAX_CONNECTIONS'),
+      maxConnectionsPerAddress: need('MPE_GATEWAY_CONNECTIONS_PER_ADDRESS'),
+      proxies: read('MPE_GATEWAY_PROXIES') ?? [],
+      limits: {
+        client: read('MPE_GATEWAY_LIMIT_CLIENT'),
+        address: read('MPE_GATEWAY_LIMIT_ADDRESS'),
+        registration: read('MPE_GATEWAY_LIMIT_REGISTRATION'),
+      },
+      channels: {
+        methods: need('MPE_GATEWAY_AUTH'),
+        clientCa: (read('MPE_GATEWAY_CLIENT_CA') ?? []).map((file) => resolve(file)),
+        clientCrl: (read('MPE_GATEWAY_CLIENT_CRL') ?? []).map((file) => resolve(file)),
+        crlFailure: need('MPE_GATEWAY_CLIENT_CRL_FAILURE'),
+        entra: entraOf({
+          tenant: read('MPE_GATEWAY_ENTRA_TENANT'),
+          audience: read('MPE_GATEWAY_ENTRA_AUDIENCE'),
+          issuer: read('MPE_GATEWAY_ENTRA_ISSUER'),
+          keysUrl: read('MPE_GATEWAY_ENTRA_KEYS_URL'),
+          ca: read('MPE_GATEWAY_ENTRA_CA'),
+        }),
+      },
     },
     worker: {
       opsListen: read('MPE_WORKER_OPS_LISTEN'),
@@ -136,7 +169,13 @@ export function loadConfig(env: Environment = process.env): Config {
       sqlServerUrl: testServer?.kind === 'mssql' ? testServer.url : null,
     },
     clientHome: resolve(read('MPE_CLIENT_HOME') ?? '.'),
+    clientChannel: {
+      certificate: read('MPE_CLIENT_CERTIFICATE'),
+      certificateKey: read('MPE_CLIENT_CERTIFICATE_KEY'),
+      deviceToken: read('MPE_CLIENT_DEVICE_TOKEN'),
+    },
   };
+  problems.push(...channelProblems(config));
   if (problems.length > 0) {
     throw new MpeError(
       'CONFIG_INVALID',

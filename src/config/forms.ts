@@ -17,7 +17,7 @@ export interface Listen {
 }
 
 /** Turns a throwing or undefined-returning reader into a form. */
-function form<T>(accepts: string, read: (text: string) => T | undefined): Form<T> {
+export function form<T>(accepts: string, read: (text: string) => T | undefined): Form<T> {
   const schema = z.string().transform((text, context): T => {
     const value = read(text);
     if (value !== undefined) return value;
@@ -73,7 +73,8 @@ export const listenOrOff: Form<Listen | null> = form(
   (text) => (text === 'off' ? null : readListen(text)),
 );
 
-function readUrl(text: string, protocols: readonly string[]): URL | undefined {
+/** A URL of one of these protocols (`https:`). */
+export function readUrl(text: string, protocols: readonly string[]): URL | undefined {
   try {
     const url = new URL(text);
     return protocols.includes(url.protocol) ? url : undefined;
@@ -88,8 +89,11 @@ export const redisUrl: Form<string> = form(
   (text) => {
     const url = readUrl(text, ['redis:', 'rediss:', 'unix:']);
     if (url === undefined) return undefined;
+    // A socket with credentials is unix://user:password@localhost/path: no URL has them without a host.
     const complete =
-      url.protocol === 'unix:' ? url.host === '' && url.pathname.length > 1 : url.hostname !== '';
+      url.protocol === 'unix:'
+        ? ['', 'localhost'].includes(url.host) && url.pathname.length > 1
+        : url.hostname !== '';
     return complete ? text : undefined;
   },
 );

@@ -7,3 +7,12 @@ export {
   type StoreSetting,
 } from './config.js';
 export { assertTestSettings, clockOf } from './test-settings.js';
+export type { EntraSettings, GatewayChannels, GatewayLimits } from './channels.js';
+export type { AddressRange } from './gateway-forms.js';
+export type { ChannelMethod } from './settings.js';
+export {
+  SQLSERVER_LOGINS,
+  type SqlServerLogin,
+  type SqlServerLoginKind,
+  type SqlServerTarget,
+} from './sqlserver-url.js';

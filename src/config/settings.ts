@@ -16,6 +16,16 @@ import {
   wholeNumber,
   type Form,
 } from './forms.js';
+import { addressRanges, exactText, guidText, httpsUrl, paths, rateLimit, someOf } from './gateway-forms.js';
+
+/** How clients may show who they are. */
+export const CHANNEL_METHODS = [
+  'site-token',
+  'client-certificate',
+  'forwarded-certificate',
+  'entra',
+] as const;
+export type ChannelMethod = (typeof CHANNEL_METHODS)[number];
 
 /** Log levels, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
@@ -114,6 +124,88 @@ export const SETTINGS = {
     fallback: '10000',
     about: 'Open connections a gateway keeps.',
   }),
+  MPE_GATEWAY_CONNECTIONS_PER_ADDRESS: setting({
+    form: wholeNumber(1, 1_000_000, 'connections'),
+    fallback: '1000',
+    about: 'Open connections a gateway keeps with one address (an IPv6 /64); listed proxies are exempt.',
+  }),
+  MPE_GATEWAY_AUTH: setting({
+    form: someOf(CHANNEL_METHODS),
+    fallback: 'site-token',
+    about: 'How clients may show who they are; see “Channels” on the operator page.',
+  }),
+  MPE_GATEWAY_CLIENT_CA: setting({
+    form: paths,
+    fallback: null,
+    defaultNote: 'none',
+    about:
+      'PEM files of the CAs that issue client certificates: roots, and intermediates that clients do not send.',
+  }),
+  MPE_GATEWAY_CLIENT_CRL: setting({
+    form: paths,
+    fallback: null,
+    defaultNote: 'none',
+    about:
+      'Revocation lists (PEM or DER), one of every CA below which certificates are issued; read again when they change. None: revocation is not checked.',
+  }),
+  MPE_GATEWAY_CLIENT_CRL_FAILURE: setting({
+    form: oneOf(['refuse', 'accept'] as const),
+    fallback: 'refuse',
+    about:
+      'What becomes of certificates whose list is missing, unreadable or out of date: refuse (503), or accept by the last good list; both are logged.',
+  }),
+  MPE_GATEWAY_PROXIES: setting({
+    form: addressRanges,
+    fallback: null,
+    defaultNote: 'none',
+    about:
+      'Proxies in front of the gateway: believed when they forward an address or a certificate, exempt from limits by address.',
+  }),
+  MPE_GATEWAY_ENTRA_TENANT: setting({
+    form: guidText,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'Tenant id that device tokens must name.',
+  }),
+  MPE_GATEWAY_ENTRA_AUDIENCE: setting({
+    form: exactText,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'Audience that device tokens must name: the application id or its URI.',
+  }),
+  MPE_GATEWAY_ENTRA_ISSUER: setting({
+    form: httpsUrl,
+    fallback: null,
+    defaultNote: 'https://login.microsoftonline.com/<tenant>/v2.0',
+    about: 'Issuer that device tokens must name, exactly.',
+  }),
+  MPE_GATEWAY_ENTRA_KEYS_URL: setting({
+    form: httpsUrl,
+    fallback: null,
+    defaultNote: 'https://login.microsoftonline.com/<tenant>/discovery/v2.0/keys',
+    about: 'Where the issuer publishes its signing keys (JWKS).',
+  }),
+  MPE_GATEWAY_ENTRA_CA: setting({
+    form: path,
+    fallback: null,
+    defaultNote: 'those of Node.js',
+    about: 'PEM file of the CAs that the address of the signing keys is verified against.',
+  }),
+  MPE_GATEWAY_LIMIT_CLIENT: setting({
+    form: rateLimit,
+    fallback: '20/s+1000',
+    about: 'Requests of one client, over all gateways; beyond that 429.',
+  }),
+  MPE_GATEWAY_LIMIT_ADDRESS: setting({
+    form: rateLimit,
+    fallback: '500/s+5000',
+    about: 'Requests of one address (an IPv6 /64), over all gateways; many machines may share one.',
+  }),
+  MPE_GATEWAY_LIMIT_REGISTRATION: setting({
+    form: rateLimit,
+    fallback: '50/s+1000',
+    about: 'Registrations from one address, over all gateways.',
+  }),
   MPE_WORKER_OPS_LISTEN: setting({
     form: listenOrOff,
     fallback: 'off',
@@ -178,6 +270,24 @@ export const SETTINGS = {
     form: path,
     fallback: './mpe-client',
     about: 'State folder of the reference client.',
+  }),
+  MPE_CLIENT_CERTIFICATE: setting({
+    form: path,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'PEM file with the certificate (and intermediates) that the reference client shows.',
+  }),
+  MPE_CLIENT_CERTIFICATE_KEY: setting({
+    form: path,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'PEM file with the private key of that certificate.',
+  }),
+  MPE_CLIENT_DEVICE_TOKEN: setting({
+    form: path,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'File with the Entra device token that the reference client sends; read again for each new token.',
   }),
   MPE_TEST_CLOCK_OFFSET: setting({
     form: clockOffset,

@@ -3,6 +3,7 @@ export { QueueConsumer, type ConsumerOptions, type JobVerdict, type TakenJob } f
 export type { QueueDepth } from './depth.js';
 export {
   JOB_FORMAT,
+  jobFormatOf,
   jobIdOf,
   messageJobId,
   readJob,
@@ -15,6 +16,13 @@ export {
 export { REPLY_KEPT_SECONDS } from './names.js';
 export { NONCE_SECONDS, NonceStore } from './nonces.js';
 export { Presence, readPresent, type Present } from './presence.js';
+export {
+  RateLimits,
+  type LimitVerdict,
+  type LimitedKey,
+  type RateLimit,
+  type RateLimitsOptions,
+} from './rate-limits.js';
 export { connectRedis, type RedisRole } from './redis.js';
 export { ReplyBus, type ReplyBusOptions, type WaitOptions } from './reply-bus.js';
 export { checkRedisSettings } from './settings.js';

@@ -6,20 +6,39 @@ import { JOIN_TYPES, type JoinType } from '../protocol/vocabulary.js';
 /**
  * The shape of a job in Redis. It holds the sealed token and what routes it, never content and
  * never an enrolment token. A change that an older release cannot process raises JOB_FORMAT.
+ *
+ * Format 2 (since 0.2) adds channels by certificate and by device token, and the channel of a
+ * registration. A job that needs neither is still written as format 1, which every release reads.
  */
-export const JOB_FORMAT = 1;
+export const JOB_FORMAT = 2;
+type JobFormat = 1 | 2;
 
-/** Who the gateway says sent a message. */
-export interface JobChannel {
-  readonly method: 'site-token';
-  readonly clientId: Guid;
-  /** Epoch of the registration that the site token was issued for. */
-  readonly epoch: number;
+/** Who the gateway says sent a request, and how it knows. */
+export type JobChannel =
+  | {
+      readonly method: 'site-token';
+      readonly clientId: Guid;
+      /** Epoch of the registration that the site token was issued for. */
+      readonly epoch: number;
+    }
+  | {
+      readonly method: 'client-certificate' | 'entra';
+      readonly clientId: Guid;
+      /**
+       * What stays the same while the credential is renewed. Certificate: SHA-256 of its public key
+       * (SubjectPublicKeyInfo), 64 hex digits. Entra: `<tenant id>/<device id>`.
+       */
+      readonly subject: string;
+    };
+
+/** The format in which a job with this channel is written: the lowest that holds it. */
+export function jobFormatOf(channel: JobChannel | null): JobFormat {
+  return channel === null || channel.method === 'site-token' ? 1 : 2;
 }
 
 /** A message on its way to a worker. */
 export interface MessageJob {
-  readonly v: 1;
+  readonly v: JobFormat;
   readonly kind: 'message';
   readonly clientId: Guid;
   readonly messageId: Guid;
@@ -38,7 +57,7 @@ export interface MessageJob {
 
 /** A registration on its way to a worker. */
 export interface RegistrationJob {
-  readonly v: 1;
+  readonly v: JobFormat;
   readonly kind: 'registration';
   readonly clientId: Guid;
   readonly registrationId: Guid;
@@ -52,6 +71,8 @@ export interface RegistrationJob {
   readonly domain: string;
   readonly hardwareId: string;
   readonly joinType: JoinType;
+  /** The certificate or device that sent it; absent where the channel named nobody. */
+  readonly channel?: JobChannel | undefined;
   readonly gatewayId: string;
   readonly receivedAtMs: number;
 }
@@ -65,8 +86,23 @@ const guid = z
   .transform((text) => text as Guid);
 const time = z.number().int();
 
+const channel = z.discriminatedUnion('method', [
+  z.object({ method: z.literal('site-token'), clientId: guid, epoch: z.number().int() }),
+  z.object({
+    method: z.literal('client-certificate'),
+    clientId: guid,
+    subject: z.string().regex(/^[0-9a-f]{64}$/),
+  }),
+  z.object({
+    method: z.literal('entra'),
+    clientId: guid,
+    subject: z.string().regex(/^[0-9a-f-]{36}\/[0-9a-f-]{36}$/),
+  }),
+]);
+const format = z.union([z.literal(1), z.literal(JOB_FORMAT)]);
+
 const messageSchema = z.object({
-  v: z.literal(JOB_FORMAT),
+  v: format,
   kind: z.literal('message'),
   clientId: guid,
   messageId: guid,
@@ -75,13 +111,13 @@ const messageSchema = z.object({
   sealed: z.string(),
   traceparent: z.string(),
   tracestate: z.string(),
-  channel: z.object({ method: z.literal('site-token'), clientId: guid, epoch: z.number().int() }),
+  channel,
   gatewayId: z.string(),
   receivedAtMs: time,
 });
 
 const registrationSchema = z.object({
-  v: z.literal(JOB_FORMAT),
+  v: format,
   kind: z.literal('registration'),
   clientId: guid,
   registrationId: guid,
@@ -95,6 +131,7 @@ const registrationSchema = z.object({
   domain: z.string(),
   hardwareId: z.string(),
   joinType: z.enum(JOIN_TYPES),
+  channel: channel.optional(),
   gatewayId: z.string(),
   receivedAtMs: time,
 });
@@ -111,8 +148,8 @@ export type ReadJob =
 
 /** Reads job data as it lies in Redis. Never throws. */
 export function readJob(raw: unknown): ReadJob {
-  const format = z.object({ v: z.number().int() }).safeParse(raw);
-  if (format.success && format.data.v > JOB_FORMAT) return { kind: 'newer', format: format.data.v };
+  const written = z.object({ v: z.number().int() }).safeParse(raw);
+  if (written.success && written.data.v > JOB_FORMAT) return { kind: 'newer', format: written.data.v };
   const parsed = jobSchema.safeParse(raw);
   if (parsed.success) return { kind: 'job', data: parsed.data };
   // Paths only: a value could be a token.

@@ -31,5 +31,10 @@ export function nonceKey(siteGuid: Guid, nonce: Uint8Array): string {
   return `${keyPrefix(siteGuid)}:nonce:${Buffer.from(nonce).toString('base64url')}`;
 }
 
+/** Key of what a client or an address has asked for lately. */
+export function limitKey(siteGuid: Guid, name: string): string {
+  return `${keyPrefix(siteGuid)}:limit:${name}`;
+}
+
 /** Seconds for which a reply can be read under its job id. */
 export const REPLY_KEPT_SECONDS = 600;
