@@ -1,0 +1,192 @@
+import sql from 'mssql';
+import { isMpeError, MpeError } from '../../ops/errors.js';
+import { publicMessage } from './public-message.js';
+
+/**
+ * What an error of SQL Server means for us.
+ *  * unique: a unique constraint, unique index or primary key refused a row
+ *  * transient: the same work may succeed when it is done again
+ *  * permission: the login lacks a right, or may not log in at all
+ *  * guard: a trigger of the schema refused (51001 to 51006)
+ *  * permanent: the same work will fail again
+ */
+export type SqlErrorClass = 'unique' | 'transient' | 'permission' | 'guard' | 'permanent';
+
+/** Numbers after which the whole transaction may be done again. */
+const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
+  -2, // time-out of the client, as other drivers number it
+  233, // the connection was closed while logging in
+  1204, // no lock memory
+  1205, // chosen as deadlock victim
+  1222, // lock time-out
+  3960, // snapshot conflict
+  4060, // the database cannot be opened: failing over, recovering, restoring
+  10928, // Azure SQL: limit of the resource reached
+  10929, // Azure SQL: too busy for more than the minimum
+  40143, // Azure SQL: the service has trouble with the request
+  40501, // Azure SQL: busy
+  40613, // Azure SQL: the database is not available now
+  49918, // Azure SQL: not enough resources for the request
+  49919, // Azure SQL: too many create or update operations
+  49920, // Azure SQL: too many operations
+  33557097, // Babelfish: its catch-all, among it lock time-outs and snapshot conflicts
+]);
+
+const UNIQUE_NUMBERS: ReadonlySet<number> = new Set([2627, 2601]);
+const PERMISSION_NUMBERS: ReadonlySet<number> = new Set([229, 230, 262, 297, 300, 916, 18456]);
+
+/** Numbers that our triggers throw. */
+const FIRST_GUARD = 51001;
+const LAST_GUARD = 51006;
+
+/**
+ * Codes of the driver that say the program is wrong: done again, it is wrong again. Every other
+ * code without a server number is a connection that is gone, late or not there yet.
+ */
+const MISTAKE_CODES: ReadonlySet<string> = new Set([
+  'EARGS',
+  'EPARAM',
+  'EINJECT',
+  'ENAME',
+  'EDRIVER',
+  'EREQINPROG',
+  'EALREADYBEGUN',
+  'EALREADYCONNECTED',
+  'EALREADYCONNECTING',
+  'EDEPRECATED',
+  'EJSON',
+]);
+
+/** The error and what the driver hides under it, the most telling first. */
+function* parts(error: unknown): Generator<Error> {
+  if (!(error instanceof Error)) return;
+  const { precedingErrors, originalError } = error as {
+    precedingErrors?: unknown;
+    originalError?: unknown;
+  };
+  // With a connection that breaks after the refusal, the refusal stands among the preceding ones.
+  if (Array.isArray(precedingErrors)) for (const one of precedingErrors) yield* parts(one);
+  yield error;
+  yield* parts(originalError);
+  if (error instanceof AggregateError) for (const one of error.errors) yield* parts(one);
+}
+
+/** The number the server gave; the driver puts its own codes into the same field as text. */
+function numberOf(error: Error): number | null {
+  const own = (error as { number?: unknown }).number;
+  if (typeof own === 'number' && own !== 0) return own;
+  const info = (error as { info?: { number?: unknown } }).info?.number;
+  return typeof info === 'number' && info !== 0 ? info : null;
+}
+
+const numbersOf = (error: unknown): number[] =>
+  [...parts(error)].map(numberOf).filter((number) => number !== null);
+
+const isGuard = (number: number): boolean => number >= FIRST_GUARD && number <= LAST_GUARD;
+
+/** The driver's word for an error: ETIMEOUT, ESOCKET; empty where it has none. */
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : '';
+}
+
+/** Whether the error is the driver's or the server's, and not of our own program. */
+function isFromDriver(error: unknown): error is Error {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof sql.MSSQLError || error.name === 'TimeoutError') return true;
+  return typeof (error as { code?: unknown }).code === 'string' || numberOf(error) !== null;
+}
+
+/** The class of an error; what the driver did not throw is permanent. */
+export function sqlErrorClass(error: unknown): SqlErrorClass {
+  if (isMpeError(error)) return error.code === 'STORE_TRANSIENT' ? 'transient' : 'permanent';
+  if (!isFromDriver(error)) return 'permanent';
+  const numbers = numbersOf(error);
+  // A deadlock victim may first have seen another refusal: done again, it will tell.
+  if (numbers.some((number) => TRANSIENT_NUMBERS.has(number))) return 'transient';
+  if (numbers.some(isGuard)) return 'guard';
+  if (numbers.some((number) => UNIQUE_NUMBERS.has(number))) return 'unique';
+  if (numbers.some((number) => PERMISSION_NUMBERS.has(number))) return 'permission';
+  if (numbers.length > 0) return 'permanent';
+  // Without a number nobody said no: a connection or, on Babelfish, a serialisation failure.
+  return MISTAKE_CODES.has(codeOf(error)) ? 'permanent' : 'transient';
+}
+
+/** The whole work may succeed when done again. */
+export function isTransient(error: unknown): boolean {
+  return sqlErrorClass(error) === 'transient';
+}
+
+/** A unique constraint refused a row; of this name, where given (any case, part of the message). */
+export function isUniqueViolation(error: unknown, constraint?: string): boolean {
+  if (sqlErrorClass(error) !== 'unique') return false;
+  if (constraint === undefined) return true;
+  const name = constraint.toLowerCase();
+  return [...parts(error)].some(
+    (one) =>
+      UNIQUE_NUMBERS.has(numberOf(one) ?? 0) && namesIn(one.message).some((said) => isName(said, name)),
+  );
+}
+
+/** Babelfish appends the table and a hash to the name of an index. */
+function isName(said: string, name: string): boolean {
+  return said === name || (said.startsWith(name) && /[0-9a-f]{32}$/.test(said));
+}
+
+/** The quoted names in a message of the server, lower case; the key's values come after them. */
+function namesIn(message: string): readonly string[] {
+  const [said = ''] = message.split(/The duplicate key value/i);
+  return [...said.matchAll(/['"“]([^'"”]+)['"”]/g)].map((match) => match[1]?.toLowerCase() ?? '');
+}
+
+/** The number a trigger of ours threw (51001 to 51006), or null. */
+export function thrownNumber(error: unknown): number | null {
+  return numbersOf(error).find(isGuard) ?? null;
+}
+
+/**
+ * An error of the driver as one of ours; MpeErrors pass unchanged. The text names the number and
+ * the server's message, without the values that some messages repeat.
+ *
+ * @param doing what was tried: `reading the site`.
+ */
+export function toStoreError(error: unknown, doing: string): MpeError {
+  if (isMpeError(error)) return error;
+  const number = numbersOf(error)[0] ?? null;
+  const code = codeOf(error);
+  const label = number === null ? code : `error ${number}`;
+  const text = `${doing}: ${publicMessage(error, number)}${label === '' ? '' : ` (${label})`}`;
+  const options = {
+    cause: publicCause(error, number),
+    facts: { ...(number === null ? {} : { number }), ...(code === '' ? {} : { code }) },
+  };
+  switch (sqlErrorClass(error)) {
+    case 'transient':
+      return new MpeError('STORE_TRANSIENT', text, options);
+    case 'permission':
+      return new MpeError('STORE_FAILED', `${text}. ${rightsHelp(number)}`, options);
+    case 'unique':
+    case 'guard':
+    case 'permanent':
+      return new MpeError('STORE_FAILED', text, options);
+  }
+}
+
+function rightsHelp(number: number | null): string {
+  if (number === 18456) {
+    return 'Check the user of MPE_STORE_URL and its password (MPE_STORE_PASSWORD), and that the login may connect';
+  }
+  return 'The login lacks a right: give it the role of its process, see docs/sqlserver.md';
+}
+
+/** The cause for the operator's log: an error of the driver repeats values and is rewritten. */
+function publicCause(error: unknown, number: number | null): unknown {
+  if (!isFromDriver(error)) return error;
+  const cause = new Error(publicMessage(error, number));
+  cause.name = error.name;
+  if (error.stack !== undefined) {
+    const frames = error.stack.split('\n').filter((line) => /^\s+at /.test(line));
+    cause.stack = [`${cause.name}: ${cause.message}`, ...frames].join('\n');
+  }
+  return cause;
+}
