@@ -59,6 +59,7 @@ describe('values', () => {
     ['MPE_WORKER_OPS_LISTEN', 'localhost:9', (c) => c.worker.opsListen, { host: 'localhost', port: 9 }],
     ['MPE_GATEWAY_TLS', 'off', (c) => c.gateway.tls, false],
     ['MPE_REDIS_URL', 'unix:///run/redis.sock', (c) => c.redis.url, 'unix:///run/redis.sock'],
+    ['MPE_REDIS_URL', 'unix://u:p@localhost/r.sock', (c) => c.redis.url, 'unix://u:p@localhost/r.sock'],
     ['MPE_REDIS_ALLOW_UNSAFE', '1', (c) => c.redis.allowUnsafe, true],
     ['MPE_STORE_URL', 'sqlite:/a/b.db', (c) => c.store, { kind: 'sqlite', path: '/a/b.db' }],
     ['MPE_STORE_URL', 'mssql://sa:x@h/db', (c) => c.store, { kind: 'mssql', url: 'mssql://sa:x@h/db' }],

@@ -17,6 +17,10 @@ export interface EngineOptions {
   readonly concurrency?: number;
   /** More `MPE_*` settings, for every process and command. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** More of them for the processes of one role: a login of its own, say. */
+  readonly roleSettings?: Readonly<Partial<Record<'gateway' | 'worker', Readonly<Record<string, string>>>>>;
+  /** MPE_STORE_URL; absent: SQLite in the home folder. */
+  readonly storeUrl?: string;
   /** More arguments for redis-server. */
   readonly redis?: readonly string[];
 }
@@ -84,6 +88,11 @@ export class Engine {
     return tokenIn((await this.run(args)).stdout);
   }
 
+  /** The site database where it is not SQLite in the home folder. */
+  get storeUrl(): string | undefined {
+    return this.options.storeUrl;
+  }
+
   /** Where clients connect. */
   get url(): string {
     return `https://localhost:${this.#port}`;
@@ -105,7 +114,16 @@ export class Engine {
       ...QUICK_RECOVERY,
       MPE_GATEWAY_LISTEN: `127.0.0.1:${this.#port}`,
       MPE_GATEWAY_OPS_LISTEN: `127.0.0.1:${this.#opsPort}`,
+      ...(this.options.storeUrl === undefined ? {} : { MPE_STORE_URL: this.options.storeUrl }),
       ...this.options.settings,
+    };
+  }
+
+  #environmentOf(role: 'gateway' | 'worker'): Record<string, string> {
+    return {
+      ...this.environment(),
+      MPE_KEYS_DIR: this.keysOf(role),
+      ...this.options.roleSettings?.[role],
     };
   }
 
@@ -136,7 +154,7 @@ export class Engine {
     const gateway = EngineProcess.start({
       name: 'gateway',
       args: ['gateway'],
-      env: { ...this.environment(), MPE_KEYS_DIR: this.keysOf('gateway') },
+      env: this.#environmentOf('gateway'),
       logFile: join(this.logs, 'gateway.log'),
     });
     this.gateway = gateway;
@@ -150,7 +168,7 @@ export class Engine {
     const worker = EngineProcess.start({
       name: `worker-${index + 1}`,
       args: ['worker', '--processes', '1', '--concurrency', String(this.options.concurrency ?? 64)],
-      env: { ...this.environment(), MPE_KEYS_DIR: this.keysOf('worker') },
+      env: this.#environmentOf('worker'),
       logFile: join(this.logs, `worker-${index + 1}.log`),
     });
     this.workers[index] = worker;

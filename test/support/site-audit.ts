@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { loadConfig } from '../../src/config/index.js';
 import type { Guid } from '../../src/protocol/guid.js';
 import { openKeyFolder } from '../../src/secrets/key-folder.js';
 import { SecretOpener } from '../../src/secrets/open-secret.js';
@@ -29,9 +30,19 @@ const nameOf = (copy: { kind: string; keyId: string; volumeId: string }): string
 const printOf = (copy: OwnCopy): string =>
   `${nameOf(copy)} ${createHash('sha256').update(copy.value).digest('hex').slice(0, 16)}`;
 
-/** Opens the site database of an engine's home folder for reading. */
-export async function openSite(home: string): Promise<SiteStore> {
-  return openStore({ kind: 'sqlite', path: join(home, 'site.db') }, { readOnly: true });
+/** A site: the home folder that holds its keys, and its database where that is not SQLite in there. */
+export type SitePlace = string | { readonly home: string; readonly storeUrl?: string | undefined };
+
+const homeOf = (place: SitePlace): string => (typeof place === 'string' ? place : place.home);
+
+/** Opens a site's database for reading. */
+export async function openSite(place: SitePlace): Promise<SiteStore> {
+  const url = typeof place === 'string' ? undefined : place.storeUrl;
+  const { store } = loadConfig({
+    MPE_HOME: homeOf(place),
+    ...(url === undefined ? {} : { MPE_STORE_URL: url }),
+  });
+  return openStore(store, { readOnly: true });
 }
 
 /**
@@ -41,13 +52,13 @@ export async function openSite(home: string): Promise<SiteStore> {
  * @param before what was there already: secrets, and the number of outcomes.
  */
 export async function auditSite(
-  home: string,
+  place: SitePlace,
   messages: readonly MadeMessage[],
   told: readonly Told[],
   before: { readonly secrets: readonly OwnCopy[]; readonly outcomes: number } = { secrets: [], outcomes: 0 },
 ): Promise<AuditReport> {
-  const keys = await openKeyFolder(join(home, 'keys'), 'recovery');
-  const store = await openSite(home);
+  const keys = await openKeyFolder(join(homeOf(place), 'keys'), 'recovery');
+  const store = await openSite(place);
   try {
     const opener = await SecretOpener.create({
       siteGuid: keys.siteGuid,
@@ -104,9 +115,9 @@ export async function auditSite(
   }
 }
 
-/** The site hash of a home folder: what must be equal between runs of the same messages. */
-export async function siteHashOf(home: string): Promise<string> {
-  const store = await openSite(home);
+/** The site hash of a site: what must be equal between runs of the same messages. */
+export async function siteHashOf(place: SitePlace): Promise<string> {
+  const store = await openSite(place);
   try {
     const hash = createHash('sha256');
     for await (const line of store.hashLines()) hash.update(`${line.table}\t${line.columns.join('\t')}\n`);

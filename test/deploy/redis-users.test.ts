@@ -1,0 +1,107 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Engine } from '../support/engine.js';
+import { Fleet } from '../support/fleet.js';
+import { SeededRandom } from '../support/random.js';
+import { auditSite } from '../support/site-audit.js';
+import { tempFolder } from '../support/temp.js';
+import { makeSecrets } from './support.js';
+
+// A real Redis with the users that make-secrets.sh makes, and a whole engine whose parts are these.
+let engine: Engine;
+let enrolmentToken: string;
+const secrets = tempFolder('mpe-secrets-');
+const folder = tempFolder('mpe-engine-');
+const acl = join(folder, 'users.acl');
+
+const urlOf = (role: string): URL => new URL(readFileSync(join(secrets, `redis_${role}_url`), 'utf8'));
+
+/** Settings of a process that is the given user, on this test's socket. */
+function as(role: string): Record<string, string> {
+  const { username, password } = urlOf(role);
+  const file = join(secrets, `${role}_on_socket`);
+  writeFileSync(file, `unix://${username}:${password}@localhost${join(folder, 'redis/redis.sock')}`);
+  return { MPE_REDIS_URL: '', MPE_REDIS_URL_FILE: file };
+}
+
+function connect(role?: string): Redis {
+  const { username, password } = role === undefined ? {} : urlOf(role);
+  const redis = new Redis({
+    path: engine.redis.socket,
+    ...(username === undefined || password === undefined ? {} : { username, password }),
+    retryStrategy: () => null,
+    maxRetriesPerRequest: 0,
+  });
+  redis.on('error', () => undefined);
+  return redis;
+}
+
+beforeAll(async () => {
+  makeSecrets(secrets);
+  writeFileSync(acl, 'user default on nopass ~* &* +@all\n');
+  engine = Engine.at({
+    folder,
+    workers: 2,
+    redis: ['--aclfile', acl],
+    roleSettings: { gateway: as('gateway'), worker: as('worker') },
+  });
+  enrolmentToken = await engine.initSite();
+  await engine.redis.start();
+  writeFileSync(acl, readFileSync(join(secrets, 'redis_users')));
+  const redis = connect();
+  expect(await redis.call('ACL', 'LOAD')).toBe('OK');
+  redis.disconnect();
+  await engine.start();
+}, 120_000);
+afterAll(async () => engine.dispose());
+
+test('an engine whose parts are these users commits what clients send', async () => {
+  const fleet = await Fleet.enrol({ url: engine.url, enrolmentToken, clients: 3 });
+  await fleet.prepare(30, new SeededRandom(1));
+  const report = await fleet.drain(60_000);
+  await fleet.close();
+  expect(report.pending).toBe(0);
+  const audit = await auditSite(engine, fleet.messages, report.told);
+  expect(audit).toMatchObject({ lost: [], unreadable: [], surplus: [], doubled: 0 });
+  // No "CONFIG GET is refused" either: the settings were really read.
+  expect([...engine.logTexts().values()].join('')).not.toContain('redis.unsafe');
+  const status = await engine.command(['status'], { settings: as('admin') });
+  expect(status.code, status.stdout + status.stderr).toBe(0);
+});
+
+test('none of them may do more', async () => {
+  const redis = connect('gateway');
+  await expect(redis.get('another')).rejects.toThrow(/NOPERM/);
+  await expect(redis.subscribe('another')).rejects.toThrow(/NOPERM/);
+  for (const command of [
+    ['FLUSHALL'],
+    ['CONFIG', 'SET', 'appendonly', 'no'],
+    ['KEYS', '*'],
+    ['SHUTDOWN'],
+    ['ACL', 'LIST'],
+    ['MONITOR'],
+    ['REPLICAOF', 'NO', 'ONE'],
+  ])
+    await expect(redis.call(command[0] ?? '', ...command.slice(1)), command.join(' ')).rejects.toThrow(
+      /NOPERM/,
+    );
+  redis.disconnect();
+});
+
+test('nobody gets in without a password, but for the health check, which may ask for life alone', async () => {
+  const nobody = connect();
+  await expect(nobody.ping()).rejects.toThrow();
+  nobody.disconnect();
+  const health = new Redis({
+    path: engine.redis.socket,
+    username: 'health',
+    password: 'x',
+    enableReadyCheck: false,
+  });
+  health.on('error', () => undefined);
+  expect(await health.ping()).toBe('PONG');
+  await expect(health.get('x')).rejects.toThrow(/NOPERM/);
+  health.disconnect();
+});
