@@ -213,6 +213,8 @@ CREATE TABLE dbo.MPE_KeySecrets (
     CONSTRAINT FK_MPE_KeySecrets_DataKey REFERENCES dbo.MPE_DataKeys (DataKeyId),
   Content varbinary(max) NOT NULL CONSTRAINT CK_MPE_KeySecrets_Content CHECK (DATALENGTH(Content) > 0),
   StoredAt datetime2(3) NOT NULL,
+  -- The order of inserting: what reads new generations goes by it.
+  RowNumber bigint IDENTITY(1, 1) NOT NULL CONSTRAINT UQ_MPE_KeySecrets_RowNumber UNIQUE,
   CONSTRAINT CK_MPE_KeySecrets_DataKey
     CHECK ((Form = 1 AND DataKeyId IS NULL) OR (Form = 2 AND DataKeyId IS NOT NULL)),
   CONSTRAINT PK_MPE_KeySecrets PRIMARY KEY (SecretId, Generation)
@@ -256,6 +258,7 @@ CREATE TABLE dbo.MPE_TpmOwnerAuthSecrets (
   Content varbinary(max) NOT NULL
     CONSTRAINT CK_MPE_TpmOwnerAuthSecrets_Content CHECK (DATALENGTH(Content) > 0),
   StoredAt datetime2(3) NOT NULL,
+  RowNumber bigint IDENTITY(1, 1) NOT NULL CONSTRAINT UQ_MPE_TpmOwnerAuthSecrets_RowNumber UNIQUE,
   CONSTRAINT CK_MPE_TpmOwnerAuthSecrets_DataKey
     CHECK ((Form = 1 AND DataKeyId IS NULL) OR (Form = 2 AND DataKeyId IS NOT NULL)),
   CONSTRAINT PK_MPE_TpmOwnerAuthSecrets PRIMARY KEY (SecretId, Generation)
