@@ -5,6 +5,7 @@ import { createLogger, type Logger } from '../ops/log.js';
 import { Shutdown } from '../ops/shutdown.js';
 import { openKeyFolder } from '../secrets/key-folder.js';
 import { openStore } from '../store/open-store.js';
+import { checkPoolSize } from '../workers/start-checks.js';
 import { startWorker, type RunningWorker } from '../workers/runtime.js';
 import { obeySupervisor, Supervisor } from '../workers/supervisor.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -47,7 +48,8 @@ async function work(config: Config, concurrency: number): Promise<void> {
   const keyFolder = await openKeyFolder(config.keysDir, 'worker');
   const shutdown = new Shutdown(log, config.worker.drainMs + SHUTDOWN_MARGIN_MS);
   obeySupervisor(() => void shutdown.end('the supervising process is gone'));
-  const store = await openStore(config.store);
+  checkPoolSize(config.store, concurrency);
+  const store = await openStore(config.store, { concurrency });
   const site = await requireSite(store);
   const worker = await startWorker({
     ...{ config, store, keyFolder, log, concurrency },
@@ -94,6 +96,7 @@ async function supervise(config: Config, processes: number, concurrency: number)
   const log = createLogger('worker-supervisor', config);
   // What would end every child at its start ends here, once and with its text.
   await openKeyFolder(config.keysDir, 'worker');
+  checkPoolSize(config.store, concurrency);
   await withStore(config, requireSite);
   const shutdown = new Shutdown(log, config.worker.drainMs + 2 * SHUTDOWN_MARGIN_MS);
   const supervisor = new Supervisor(

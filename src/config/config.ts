@@ -4,13 +4,24 @@ import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { MpeError } from '../ops/errors.js';
 import { channelProblems, entraOf, type GatewayChannels, type GatewayLimits } from './channels.js';
-import type { Listen, StoreSetting } from './forms.js';
+import type { Listen } from './forms.js';
 import type { AddressRange } from './gateway-forms.js';
 import { nearest } from './nearest.js';
+import { secretProblem, type SqlServerTarget } from './sqlserver-url.js';
 import { SETTINGS, type LogLevel, type Setting, type SettingName } from './settings.js';
 
-export type { Listen, StoreSetting } from './forms.js';
+export type { Listen } from './forms.js';
 export type { LogLevel } from './settings.js';
+
+/** Where the site database is, and how many connections a process opens to it at most. */
+export type StoreSetting =
+  | { readonly kind: 'sqlite'; readonly path: string }
+  | {
+      readonly kind: 'mssql';
+      readonly target: SqlServerTarget;
+      /** Absent: what the process works on at once. */
+      readonly poolMax?: number;
+    };
 
 /** The configuration of a process: read once, frozen. Durations are milliseconds, paths absolute. */
 export interface Config {
@@ -53,7 +64,8 @@ export interface Config {
     readonly clockOffsetMs: number;
     /** Message ids in canonical form. */
     readonly poison: readonly string[];
-    readonly sqlServerUrl: string | null;
+    /** The server of the store's tests. */
+    readonly sqlServer: SqlServerTarget | null;
   };
   readonly clientHome: string;
   /** What the reference client shows instead of a site token; null: nothing. */
@@ -109,9 +121,18 @@ export function loadConfig(env: Environment = process.env): Config {
   const store = read('MPE_STORE_URL') ?? { kind: 'sqlite', path: join(home, 'site.db') };
   const testServer = read('MPE_TEST_SQLSERVER_URL');
   if (testServer?.kind === 'sqlite') problems.push('MPE_TEST_SQLSERVER_URL must be an mssql:// URL');
+  const storePassword = read('MPE_STORE_PASSWORD');
+  const poolMax = read('MPE_STORE_POOL_MAX');
   const config: Config = {
     home,
-    store: store.kind === 'sqlite' ? { kind: 'sqlite', path: resolve(store.path) } : store,
+    store:
+      store.kind === 'sqlite'
+        ? { kind: 'sqlite', path: resolve(store.path) }
+        : {
+            kind: 'mssql',
+            target: withPassword(store.target, storePassword, problems),
+            ...(poolMax === null ? {} : { poolMax }),
+          },
     keysDir: resolve(read('MPE_KEYS_DIR') ?? join(home, 'keys')),
     redis: { url: need('MPE_REDIS_URL'), allowUnsafe: need('MPE_REDIS_ALLOW_UNSAFE') },
     queue: {
@@ -166,7 +187,7 @@ export function loadConfig(env: Environment = process.env): Config {
     test: {
       clockOffsetMs: need('MPE_TEST_CLOCK_OFFSET'),
       poison: read('MPE_TEST_POISON') ?? [],
-      sqlServerUrl: testServer?.kind === 'mssql' ? testServer.url : null,
+      sqlServer: testServer?.kind === 'mssql' ? testServer.target : null,
     },
     clientHome: resolve(read('MPE_CLIENT_HOME') ?? '.'),
     clientChannel: {
@@ -186,6 +207,18 @@ export function loadConfig(env: Environment = process.env): Config {
     );
   }
   return deepFreeze(config);
+}
+
+/** A target with the secret of MPE_STORE_PASSWORD, where the URL has none. */
+function withPassword(target: SqlServerTarget, password: string | null, problems: string[]): SqlServerTarget {
+  if (password !== null && target.login.secret !== null) {
+    problems.push('MPE_STORE_URL holds a password and MPE_STORE_PASSWORD is set; keep one of them');
+    return target;
+  }
+  const complete = { ...target, login: { ...target.login, secret: target.login.secret ?? password } };
+  const problem = secretProblem(complete);
+  if (problem !== null) problems.push(problem);
+  return complete;
 }
 
 /** The text of a setting: from its variable, or from the file that `NAME_FILE` names. */

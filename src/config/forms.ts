@@ -3,6 +3,7 @@
  * A refusal names the rule, never the text: a URL may hold a password.
  */
 import { z } from 'zod';
+import { readSqlServerUrl, type SqlServerTarget } from './sqlserver-url.js';
 
 /** A form: what it makes of the text, and what it accepts, in words. */
 export interface Form<T> {
@@ -98,23 +99,34 @@ export const redisUrl: Form<string> = form(
   },
 );
 
-/** Which database is the site. */
-export type StoreSetting =
-  { readonly kind: 'sqlite'; readonly path: string } | { readonly kind: 'mssql'; readonly url: string };
+/** Which database is the site, as its URL says. */
+export type StoreUrl =
+  | { readonly kind: 'sqlite'; readonly path: string }
+  | { readonly kind: 'mssql'; readonly target: SqlServerTarget };
 
-/** Where the site database is. */
-export const storeUrl: Form<StoreSetting> = form(
-  'sqlite:<path of the file> or mssql://user:password@host:1433/database',
-  (text) => {
-    if (text.startsWith('sqlite:')) {
-      const file = text.slice('sqlite:'.length);
-      return file === '' || file === ':memory:' || file.startsWith('//')
-        ? undefined
-        : { kind: 'sqlite', path: file };
+const STORE_ACCEPTS = 'sqlite:<path of the file> or mssql://user@host:1433/database';
+
+/** Where the site database is. Of an `mssql://` URL every problem is told at once. */
+export const storeUrl: Form<StoreUrl> = {
+  accepts: STORE_ACCEPTS,
+  schema: z.string().transform((text, context): StoreUrl => {
+    const refuse = (message: string): void => context.addIssue({ code: 'custom', message });
+    if (text.startsWith('mssql:')) {
+      const read = readSqlServerUrl(text);
+      if ('target' in read) return { kind: 'mssql', target: read.target };
+      read.problems.forEach(refuse);
+      return z.NEVER;
     }
-    const url = readUrl(text, ['mssql:']);
-    return url === undefined || url.hostname === '' ? undefined : { kind: 'mssql', url: text };
-  },
+    const file = text.startsWith('sqlite:') ? text.slice('sqlite:'.length) : '';
+    if (file !== '' && file !== ':memory:' && !file.startsWith('//')) return { kind: 'sqlite', path: file };
+    refuse(`must be ${STORE_ACCEPTS}`);
+    return z.NEVER;
+  }),
+};
+
+/** A password or another secret; never empty. */
+export const secretText: Form<string> = form('1 to 16384 characters, no line break', (text) =>
+  /^[^\r\n\0]{1,16384}$/.test(text) ? text : undefined,
 );
 
 const OFFSET_UNITS = {

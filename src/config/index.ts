@@ -11,7 +11,9 @@ export type { EntraSettings, GatewayChannels, GatewayLimits } from './channels.j
 export type { AddressRange } from './gateway-forms.js';
 export type { ChannelMethod } from './settings.js';
 export {
+  readSqlServerUrl,
   SQLSERVER_LOGINS,
+  sqlServerName,
   type SqlServerLogin,
   type SqlServerLoginKind,
   type SqlServerTarget,

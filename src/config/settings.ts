@@ -10,6 +10,7 @@ import {
   oneOf,
   path,
   redisUrl,
+  secretText,
   shortName,
   storeUrl,
   toggle,
@@ -60,6 +61,19 @@ export const SETTINGS = {
     defaultNote: 'sqlite:<MPE_HOME>/site.db',
     about: 'The site database.',
     byFile: true,
+  }),
+  MPE_STORE_PASSWORD: setting({
+    form: secretText,
+    fallback: null,
+    defaultNote: 'none',
+    about: 'Password, client secret or access token of the login to SQL Server, instead of in the URL.',
+    byFile: true,
+  }),
+  MPE_STORE_POOL_MAX: setting({
+    form: wholeNumber(1, 1_000, 'connections'),
+    fallback: null,
+    defaultNote: 'the concurrency of a worker, else 10',
+    about: 'Connections a process opens to SQL Server at most; a worker refuses fewer than its concurrency.',
   }),
   MPE_KEYS_DIR: setting({
     form: path,

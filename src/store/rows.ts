@@ -263,4 +263,6 @@ export interface DurabilityReport {
   readonly durable: boolean;
   /** e.g. `journal_mode=wal synchronous=FULL`. */
   readonly detail: string;
+  /** What is not refused but an operator should know, one sentence each. */
+  readonly warnings?: readonly string[];
 }

@@ -50,7 +50,7 @@ import { Housekeeping, pruneBefore } from './housekeeping.js';
 import { Pipeline } from './pipeline.js';
 import { registrationReply } from './registration.js';
 import { unsealedReply } from './reply.js';
-import { checkDurability, checkRedis } from './start-checks.js';
+import { checkDurability, checkPoolSize, checkRedis } from './start-checks.js';
 import { MAX_STRIKES, Suspects } from './suspects.js';
 
 /** How a worker is started. */
@@ -94,7 +94,8 @@ const PRUNE_EVERY_MS = 3_600_000;
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
   const { config, store, keyFolder, log, clock } = options;
   const metrics = options.metrics ?? new Metrics('worker');
-  const durability = await checkDurability(store);
+  checkPoolSize(config.store, options.concurrency);
+  const durability = await checkDurability(store, log);
   const pipeline = await Pipeline.create({
     ...{ store, keyFolder, clock, log, metrics },
     groupMax: config.worker.groupMax,

@@ -1,5 +1,5 @@
 import type { Redis } from 'ioredis';
-import type { Config } from '../config/index.js';
+import type { Config, StoreSetting } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
 import { checkRedisSettings } from '../queue/index.js';
@@ -10,8 +10,9 @@ import type { SiteStore } from '../store/site-store.js';
  *
  * @throws MpeError STORE_NOT_DURABLE
  */
-export async function checkDurability(store: SiteStore): Promise<string> {
-  const { durable, detail } = await store.durability();
+export async function checkDurability(store: SiteStore, log: Logger): Promise<string> {
+  const { durable, detail, warnings = [] } = await store.durability();
+  for (const warning of warnings) log.warn({ event: 'store.warning', warning }, warning);
   if (!durable) {
     throw new MpeError(
       'STORE_NOT_DURABLE',
@@ -19,6 +20,21 @@ export async function checkDurability(store: SiteStore): Promise<string> {
     );
   }
   return detail;
+}
+
+/**
+ * Compares the size of the connection pool with the messages a worker works on at once: with fewer
+ * connections messages would wait for each other until their time-out.
+ *
+ * @throws MpeError CONFIG_INVALID that names both settings
+ */
+export function checkPoolSize(store: StoreSetting, concurrency: number): void {
+  if (store.kind !== 'mssql' || store.poolMax === undefined || store.poolMax >= concurrency) return;
+  throw new MpeError(
+    'CONFIG_INVALID',
+    `MPE_STORE_POOL_MAX is ${store.poolMax}, lower than MPE_WORKER_CONCURRENCY (or --concurrency), which is ${concurrency}: ` +
+      'raise the first, lower the second, or leave MPE_STORE_POOL_MAX out',
+  );
 }
 
 /**

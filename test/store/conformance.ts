@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import type { StoreLocation } from '../../src/store/open-store.js';
 import type { SiteStore } from '../../src/store/site-store.js';
 import { clonesAndRegistration } from './conformance/registration.js';
 import { commits } from './conformance/commits.js';
@@ -14,7 +15,7 @@ export interface TestDatabase {
   /** Opens it, as another process would. */
   open(options?: { readOnly?: boolean }): Promise<SiteStore>;
   /** What a child process gives to `openStore`. */
-  readonly location: { kind: 'sqlite'; path: string } | { kind: 'mssql'; url: string };
+  readonly location: StoreLocation;
   /** Runs SQL past the store; throws what the database says. */
   sql(text: string): Promise<Record<string, unknown>[]>;
 }

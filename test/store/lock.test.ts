@@ -101,10 +101,4 @@ describe('a locked SQLite file', () => {
       facts: { code: 'SQLITE_NOTADB' },
     });
   });
-
-  it('names SQL Server as not there yet', async () => {
-    await expect(openStore({ kind: 'mssql', url: 'mssql://localhost/site' })).rejects.toMatchObject({
-      code: 'CONFIG_INVALID',
-    });
-  });
 });

@@ -28,11 +28,14 @@ export interface ConnectionOptions {
 export class Connection implements Session {
   readonly #pool: Pool;
   readonly #deadlineMs: number;
+  /** What an operator should know about the way to the server. */
+  readonly warnings: readonly string[];
   #closing: Promise<void> | null = null;
 
-  private constructor(pool: Pool, requestTimeoutMs: number) {
+  private constructor(pool: Pool, target: SqlServerTarget) {
     this.#pool = pool;
-    this.#deadlineMs = requestTimeoutMs + CANCEL_TIMEOUT_MS + GRACE_MS;
+    this.#deadlineMs = target.requestTimeoutMs + CANCEL_TIMEOUT_MS + GRACE_MS;
+    this.warnings = transportWarnings(target);
   }
 
   /** Connects once, so that a wrong address, certificate or login shows here. */
@@ -41,7 +44,7 @@ export class Connection implements Session {
     // An error of an idle connection: the pool replaces the connection, whoever needs one hears of it.
     pool.on('error', () => undefined);
     await openWithin(pool, target.connectTimeoutMs + GRACE_MS);
-    return new Connection(pool, target.requestTimeoutMs);
+    return new Connection(pool, target);
   }
 
   /** Runs a batch on any free connection. */
@@ -92,6 +95,17 @@ export class Connection implements Session {
     );
     return result.recordsets;
   }
+}
+
+function transportWarnings(target: SqlServerTarget): string[] {
+  if (!target.encrypt) {
+    return [
+      'encrypt=false: the password and all rows travel in clear; for a test server on the same host alone',
+    ];
+  }
+  return target.trustServerCertificate
+    ? ['trustServerCertificate=true: whoever is on the way to the server can read and change everything']
+    : [];
 }
 
 /** The first connection; where it hangs past every time-out of the driver, it is destroyed. */

@@ -12,6 +12,9 @@ import { publicMessage } from './public-message.js';
  */
 export type SqlErrorClass = 'unique' | 'transient' | 'permission' | 'guard' | 'permanent';
 
+/** Babelfish's number for all it has no other for: lock time-outs, snapshot conflicts, refusals. */
+const BABELFISH = 33557097;
+
 /** Numbers after which the whole transaction may be done again. */
 const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   -2, // time-out of the client, as other drivers number it
@@ -29,7 +32,7 @@ const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   49918, // Azure SQL: not enough resources for the request
   49919, // Azure SQL: too many create or update operations
   49920, // Azure SQL: too many operations
-  33557097, // Babelfish: its catch-all, among it lock time-outs and snapshot conflicts
+  BABELFISH,
 ]);
 
 const UNIQUE_NUMBERS: ReadonlySet<number> = new Set([2627, 2601]);
@@ -82,6 +85,8 @@ function numberOf(error: Error): number | null {
 const numbersOf = (error: unknown): number[] =>
   [...parts(error)].map(numberOf).filter((number) => number !== null);
 
+const saysRefused = (error: Error): boolean => /permission denied|must be owner of/i.test(error.message);
+
 const isGuard = (number: number): boolean => number >= FIRST_GUARD && number <= LAST_GUARD;
 
 /** The driver's word for an error: ETIMEOUT, ESOCKET; empty where it has none. */
@@ -102,6 +107,7 @@ export function sqlErrorClass(error: unknown): SqlErrorClass {
   if (isMpeError(error)) return error.code === 'STORE_TRANSIENT' ? 'transient' : 'permanent';
   if (!isFromDriver(error)) return 'permanent';
   const numbers = numbersOf(error);
+  if (numbers.includes(BABELFISH) && [...parts(error)].some(saysRefused)) return 'permission';
   // A deadlock victim may first have seen another refusal: done again, it will tell.
   if (numbers.some((number) => TRANSIENT_NUMBERS.has(number))) return 'transient';
   if (numbers.some(isGuard)) return 'guard';

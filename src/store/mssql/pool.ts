@@ -18,8 +18,7 @@ interface DriverConnectionInside {
 }
 
 const driverPool = sql.ConnectionPool.prototype as unknown as DriverPool;
-const inside = (connection: DriverConnection): DriverConnectionInside =>
-  connection;
+const inside = (connection: DriverConnection): DriverConnectionInside => connection;
 
 /**
  * The driver's pool with three promises more:
