@@ -25,6 +25,17 @@ module.exports = {
     only('queue-direction', 'the queue stands on secrets', 'queue', keys),
     only('ingest-direction', 'ingest and workers never import each other', 'ingest', data),
     only('workers-direction', 'ingest and workers never import each other', 'workers', data),
+    only('recovery-direction', 'the recovery service needs no queue: it reads and marks rows', 'recovery', [
+      'store',
+      ...keys,
+    ]),
+    {
+      name: 'certificate-key-in-recovery-only',
+      comment: 'gateways and workers never touch what opens stored secrets',
+      severity: 'error',
+      from: { path: '^src/(ingest|workers|queue|store|client)/' },
+      to: { path: '^src/(recovery/|secrets/(open-secret|verify-secret)\\.ts$)' },
+    },
     only(
       'client-direction',
       'the client imports jose, protocol and config alone (and the error catalogue)',

@@ -23,6 +23,7 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
   up: [() => import('./commands/up.js')],
   gateway: [() => import('./commands/gateway.js')],
   worker: [() => import('./commands/worker.js')],
+  recovery: [() => import('./commands/recovery.js')],
   status: [() => import('./commands/status.js')],
   messages: [() => import('./commands/messages.js')],
   clients: [() => import('./commands/clients.js')],
@@ -36,6 +37,8 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
 
 /** Exit status of a wrong call or configuration; everything else that fails is 1. */
 const EXIT_USAGE = 2;
+/** Exit status of a recovery service whose certificate opens nothing here. */
+const EXIT_CERTIFICATE = 3;
 
 async function program(firstWord: string): Promise<Command> {
   const root = new Command('mpe')
@@ -57,7 +60,8 @@ function explain(error: unknown): { readonly text: string; readonly status: numb
   const stack = debug && error instanceof Error ? `\n${error.stack ?? ''}` : '';
   if (isMpeError(error)) {
     const usage = error.code === 'USAGE' || error.code === 'CONFIG_INVALID';
-    return { text: `mpe: ${error.code}: ${error.message}${stack}`, status: usage ? EXIT_USAGE : 1 };
+    const status = usage ? EXIT_USAGE : error.code === 'CERTIFICATE_UNUSABLE' ? EXIT_CERTIFICATE : 1;
+    return { text: `mpe: ${error.code}: ${error.message}${stack}`, status };
   }
   const message = error instanceof Error ? error.message : 'unknown error';
   const hint = debug ? '' : ' (run again with MPE_LOG_LEVEL=debug for the stack)';

@@ -1,7 +1,10 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig, type Config } from '../config/index.js';
 import { createLogger, type Logger } from '../ops/log.js';
 import { Shutdown } from '../ops/shutdown.js';
+import { KEY_FILES } from '../secrets/key-files.js';
 import { openKeyFolder } from '../secrets/key-folder.js';
 import { Supervisor, type ChildSpec } from '../workers/supervisor.js';
 import { numberOption } from './number-option.js';
@@ -21,7 +24,9 @@ const SHUTDOWN_MARGIN_MS = 10_000;
 export function register(program: Command): void {
   program
     .command('up')
-    .description('run a gateway, workers and (without MPE_REDIS_URL) a private Redis on this host')
+    .description(
+      'run a gateway, workers, the recovery service and (without MPE_REDIS_URL) a private Redis on this host',
+    )
     .option('--processes <n>', 'worker processes (MPE_WORKER_PROCESSES)', numberOption('--processes', 1, 256))
     .option(
       '--concurrency <m>',
@@ -54,13 +59,35 @@ async function run(options: Options): Promise<void> {
     log,
     onHopeless: hopeless,
   });
+  const recovery = recoverySupervisor(config, env, log);
   // In this order: nothing new comes in, then what is there is finished, then the queue goes.
   shutdown.add({ name: 'gateway', drain: (s) => gateway.stop(s), force: () => gateway.force() });
   shutdown.add({ name: 'workers', drain: (s) => workers.stop(s), force: () => workers.force() });
+  shutdown.add({ name: 'recovery', drain: (s) => recovery.stop(s), force: () => recovery.force() });
   if (redis !== null) shutdown.add({ name: 'redis', drain: () => redis.stop(), force: () => redis.stop() });
   if (shutdown.signal.aborted) return;
   workers.start();
   gateway.start();
+  recovery.start();
+}
+
+/**
+ * The recovery service, where this host holds the certificate's key. It stands apart: whatever is
+ * wrong with it is said loudly and again, and escrow goes on.
+ */
+function recoverySupervisor(config: Config, env: ChildSpec['env'], log: Logger): Supervisor {
+  const here = existsSync(join(config.keysDir, KEY_FILES.certificateKey));
+  if (!here) {
+    log.warn(
+      { event: 'up.no_recovery' },
+      `no ${KEY_FILES.certificateKey} in ${config.keysDir}: nothing on this host watches that stored keys can be ` +
+        'read. Run "mpe recovery" where the certificate is',
+    );
+  }
+  return new Supervisor(here ? [{ name: 'recovery', args: ['recovery'], env }] : [], {
+    log,
+    onHopeless: () => log.error({ event: 'up.recovery_ended' }, 'the recovery service cannot start'),
+  });
 }
 
 function workerSpecs(

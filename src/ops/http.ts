@@ -2,8 +2,11 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import type { Logger } from 'pino';
 
-/** What readiness rests on: does something, or throws saying what is wrong. */
-export type ReadyCheck = () => Promise<void>;
+/**
+ * What readiness rests on: does something, or throws saying what is wrong. A text that it returns
+ * stands in the answer in place of `ok`, for what people should see although the process is ready.
+ */
+export type ReadyCheck = () => Promise<void> | Promise<string>;
 
 /** How {@link startOpsServer} is called. */
 export interface OpsServerOptions {
@@ -94,25 +97,28 @@ async function readiness(
 ): Promise<{ readonly ready: boolean; readonly checks: Record<string, string> }> {
   if (options.draining()) return { ready: false, checks: { process: 'draining' } };
   const entries = await Promise.all(
-    Object.entries(options.checks).map(async ([name, check]): Promise<[string, string]> => {
+    Object.entries(options.checks).map(async ([name, check]) => {
       try {
-        await within(check(), options.checkBoundMs ?? 2000);
-        return [name, 'ok'];
+        const note = await within(check(), options.checkBoundMs ?? 2000);
+        return { name, fine: true, text: note ?? 'ok' };
       } catch (error) {
-        return [name, error instanceof Error ? error.message : 'failed'];
+        return { name, fine: false, text: error instanceof Error ? error.message : 'failed' };
       }
     }),
   );
-  return { ready: entries.every(([, result]) => result === 'ok'), checks: Object.fromEntries(entries) };
+  return {
+    ready: entries.every(({ fine }) => fine),
+    checks: Object.fromEntries(entries.map(({ name, text }) => [name, text])),
+  };
 }
 
-async function within(work: Promise<void>, ms: number): Promise<void> {
+async function within(work: Promise<void> | Promise<string>, ms: number): Promise<string | undefined> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
   });
   try {
-    await Promise.race([work, late]);
+    return (await Promise.race([work, late])) ?? undefined;
   } finally {
     clearTimeout(timer);
     work.catch(() => undefined);

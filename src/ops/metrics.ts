@@ -47,7 +47,6 @@ export class Metrics {
   readonly deadLetters = this.#counter('dead_letters_total', 'Messages given up', ['reason']);
   readonly quarantined = this.#counter('quarantined_total', 'Messages put in quarantine', ['reason']);
   readonly dataKeys = this.#counter('data_keys_made_total', 'Data keys made', []);
-  readonly undecryptable = this.#gauge('undecryptable', 'Stored secrets that did not open when tried', []);
 
   /**
    * @param processName - label of `mpe_build_info`: gateway, worker

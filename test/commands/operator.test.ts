@@ -166,7 +166,12 @@ describe('mpe status', () => {
 });
 
 test('mpe up runs everything, restarts what crashes, and leaves nothing behind', async () => {
-  const own = { MPE_GATEWAY_LISTEN: '127.0.0.1:0', MPE_GATEWAY_OPS_LISTEN: '127.0.0.1:0', MPE_REDIS_URL: '' };
+  const own = {
+    MPE_GATEWAY_LISTEN: '127.0.0.1:0',
+    MPE_GATEWAY_OPS_LISTEN: '127.0.0.1:0',
+    MPE_RECOVERY_OPS_LISTEN: '127.0.0.1:0',
+    MPE_REDIS_URL: '',
+  };
   const up = new MpeProcess(site, redis, ['up', '--processes', '1'], own);
   await until(() => up.count('up.ready') === 1);
   const pidOf = (name: string): number =>
@@ -184,7 +189,9 @@ test('mpe up runs everything, restarts what crashes, and leaves nothing behind',
   await again.ended;
   expect(again.child.exitCode).toBe(1);
 
-  const pids = [pidOf('worker-1'), pidOf('gateway')];
+  // The canary belongs to it.
+  await until(() => up.count('recovery.ready') === 1);
+  const pids = [pidOf('worker-1'), pidOf('gateway'), pidOf('recovery')];
   up.child.kill('SIGTERM');
   await up.ended;
   expect(up.child.exitCode).toBe(0);

@@ -1,0 +1,51 @@
+import type { Clock } from '../ops/clock.js';
+import { isMpeError } from '../ops/errors.js';
+import type { Logger } from '../ops/log.js';
+import type { Guid } from '../protocol/guid.js';
+import type { CertificateKey } from '../secrets/certificate.js';
+import type { DataKeyRow } from '../secrets/types.js';
+import type { SiteStore } from '../store/site-store.js';
+import type { DataKeyCache } from './data-key-cache.js';
+import { ownRows } from './data-key-watch.js';
+import { isSentinelKey, sentinelOf, sentinelRow } from './sentinel.js';
+
+/** What the check needs. */
+export interface SentinelCheck {
+  readonly store: Pick<SiteStore, 'readDataKeys' | 'insertDataKey'>;
+  readonly keys: DataKeyCache;
+  readonly certificate: CertificateKey;
+  readonly siteGuid: Guid;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+/**
+ * Reads the sentinel from the database and opens it; writes it where there is none: the first start
+ * with this certificate, or a database restored from before it.
+ *
+ * @returns the rows of all data keys, and what is wrong with the sentinel, null: nothing
+ */
+export async function checkSentinel(
+  check: SentinelCheck,
+): Promise<{ readonly rows: ReadonlyMap<Guid, DataKeyRow>; readonly problem: string | null }> {
+  const { store, keys, certificate, siteGuid, clock, log } = check;
+  const sentinel = sentinelOf(siteGuid, certificate.thumbprint);
+  let rows = ownRows(await store.readDataKeys(), certificate.thumbprint);
+  if (!rows.has(sentinel.dataKeyId)) {
+    await store.insertDataKey(await sentinelRow(siteGuid, certificate, clock.now()));
+    log.info({ event: 'canary.sentinel_written', dataKeyId: sentinel.dataKeyId });
+    rows = ownRows(await store.readDataKeys(), certificate.thumbprint);
+  }
+  keys.useRows(rows);
+  // From its row, never from memory.
+  keys.forget(sentinel.dataKeyId);
+  try {
+    const opened = await keys.dataKey(sentinel.dataKeyId);
+    return { rows, problem: isSentinelKey(sentinel, opened) ? null : 'opens to something else' };
+  } catch (error) {
+    if (!isMpeError(error, 'SECRET_UNREADABLE')) throw error;
+    return { rows, problem: `does not open (${String(error.facts['reason'])})` };
+  } finally {
+    keys.forget(sentinel.dataKeyId);
+  }
+}

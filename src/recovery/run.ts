@@ -1,0 +1,127 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Config } from '../config/index.js';
+import type { Clock } from '../ops/clock.js';
+import { MpeError } from '../ops/errors.js';
+import type { ReadyCheck } from '../ops/http.js';
+import type { Logger } from '../ops/log.js';
+import { Metrics } from '../ops/metrics.js';
+import { checkSite } from '../secrets/site-check.js';
+import type { SiteStore } from '../store/site-store.js';
+import { Alarms } from './alarms.js';
+import { CanaryMetrics } from './canary-metrics.js';
+import { Canary } from './canary.js';
+import { openRecoverySite, type RecoverySite } from './open-site.js';
+import { RecoveryReadiness } from './readiness.js';
+import { SecretWalk } from './secret-walk.js';
+
+/** How the recovery service is started. */
+export interface RecoveryOptions {
+  readonly config: Config;
+  readonly store: SiteStore;
+  readonly log: Logger;
+  readonly clock: Clock;
+}
+
+/** A running recovery service. */
+export interface RunningRecovery {
+  readonly metrics: Metrics;
+  /** For readiness. */
+  readonly checks: Readonly<Record<string, ReadyCheck>>;
+  /** Ends the round under way at its next step and overwrites the open keys. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Checks the site and its certificate, then runs the canary round after round.
+ *
+ * @throws MpeError CERTIFICATE_UNUSABLE, KEY_FOLDER_INVALID, SITE_MISMATCH, NOT_AUTHENTIC,
+ *   STORE_NOT_DURABLE
+ */
+export async function startRecovery(options: RecoveryOptions): Promise<RunningRecovery> {
+  const { config, store, log, clock } = options;
+  const { durable, detail } = await store.durability();
+  if (!durable)
+    throw new MpeError('STORE_NOT_DURABLE', `the site database does not promise durability (${detail})`);
+  const site = await openRecoverySite(config.keysDir, store, { log, clock });
+  const metrics = new Metrics('recovery');
+  const alarms = new Alarms(log);
+  const canaryMetrics = new CanaryMetrics(metrics, alarms);
+  const canary = new Canary({
+    ...{ store, alarms, clock, log, metrics: canaryMetrics },
+    keys: site.keys,
+    certificate: site.certificate,
+    fingerprintKey: site.fingerprintKey,
+    readDocument: async () =>
+      checkSite(site.keyFolder, await store.readSite(), (await store.readSiteDocument()).jws),
+    walk: new SecretWalk(store),
+    sample: config.recovery.canarySample,
+  });
+  const readiness = new RecoveryReadiness(alarms, config.recovery.canaryMs, site.certificate !== null);
+  logStart(options, site);
+
+  const closing = new AbortController();
+  const loop = rounds(canary, readiness, canaryMetrics, options, closing.signal);
+  let closed: Promise<void> | null = null;
+  return {
+    metrics,
+    checks: { ...readiness.checks, store: () => store.probeWrite(`recovery ${process.pid}`) },
+    close: () => {
+      closing.abort();
+      closed ??= loop.then(() => {
+        site.keys.close();
+        metrics.close();
+      });
+      return closed;
+    },
+  };
+}
+
+function logStart({ config, store, log }: RecoveryOptions, site: RecoverySite): void {
+  log.info({
+    event: 'recovery.started',
+    siteGuid: site.document.siteGuid,
+    siteDocument: site.document.version,
+    certificateThumbprint: site.certificate?.thumbprint ?? null,
+    fingerprints: site.fingerprintKey !== null,
+    store: store.dialect,
+    canaryMs: config.recovery.canaryMs,
+    canarySample: config.recovery.canarySample,
+  });
+}
+
+/** One round after the other until closing; no fault of a round ends the loop. */
+async function rounds(
+  canary: Canary,
+  readiness: RecoveryReadiness,
+  metrics: CanaryMetrics,
+  { config, log }: RecoveryOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    const startedAt = performance.now();
+    try {
+      const report = await canary.round(signal);
+      if (ending(signal)) return;
+      const tookMs = Math.round(performance.now() - startedAt);
+      metrics.rounds.inc({ result: report.result });
+      metrics.roundSeconds.set(tookMs / 1000);
+      if (report.result === 'fine') metrics.lastFine.setToCurrentTime();
+      if (readiness.roundEnded(report)) log.info({ event: 'recovery.ready' });
+      log[report.result === 'fine' ? 'info' : 'warn']({ event: 'canary.round', ...report, tookMs });
+    } catch (error) {
+      metrics.rounds.inc({ result: 'failed' });
+      readiness.roundFailed(error);
+      log.error(
+        { event: 'canary.round_failed', error },
+        'a round did not come to its end; nothing was marked by it',
+      );
+    }
+    const leftMs = config.recovery.canaryMs - (performance.now() - startedAt);
+    await sleep(Math.max(0, leftMs), undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Whether the process is going down; changes while one waits. */
+function ending(signal: AbortSignal): boolean {
+  return signal.aborted;
+}
