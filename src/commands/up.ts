@@ -5,7 +5,7 @@ import { loadConfig, type Config } from '../config/index.js';
 import { createLogger, type Logger } from '../ops/log.js';
 import { Shutdown } from '../ops/shutdown.js';
 import { KEY_FILES } from '../secrets/key-files.js';
-import { openKeyFolder } from '../secrets/key-folder.js';
+import { openKeyFolder, type KeyFolder } from '../secrets/key-folder.js';
 import { Supervisor, type ChildSpec } from '../workers/supervisor.js';
 import { numberOption } from './number-option.js';
 import { warn } from './output.js';
@@ -40,7 +40,7 @@ async function run(options: Options): Promise<void> {
   const config = loadConfig();
   const log = createLogger('up', config);
   // What would end every child at its start ends here, once and with its text.
-  await openKeyFolder(config.keysDir, 'gateway');
+  const keyFolder = await openKeyFolder(config.keysDir, 'gateway');
   await openKeyFolder(config.keysDir, 'worker');
   await withStore(config, requireSite);
 
@@ -59,7 +59,7 @@ async function run(options: Options): Promise<void> {
     log,
     onHopeless: hopeless,
   });
-  const recovery = recoverySupervisor(config, env, log);
+  const recovery = recoverySupervisor(keyFolder, env, log);
   // In this order: nothing new comes in, then what is there is finished, then the queue goes.
   shutdown.add({ name: 'gateway', drain: (s) => gateway.stop(s), force: () => gateway.force() });
   shutdown.add({ name: 'workers', drain: (s) => workers.stop(s), force: () => workers.force() });
@@ -72,15 +72,16 @@ async function run(options: Options): Promise<void> {
 }
 
 /**
- * The recovery service, where this host holds the certificate's key. It stands apart: whatever is
+ * The recovery service, unless the certificate's key is kept on another host. It stands apart: whatever is
  * wrong with it is said loudly and again, and escrow goes on.
  */
-function recoverySupervisor(config: Config, env: ChildSpec['env'], log: Logger): Supervisor {
-  const here = existsSync(join(config.keysDir, KEY_FILES.certificateKey));
+function recoverySupervisor(keyFolder: KeyFolder, env: ChildSpec['env'], log: Logger): Supervisor {
+  const { path, certificateThumbprint } = keyFolder;
+  const here = certificateThumbprint === null || existsSync(join(path, KEY_FILES.certificateKey));
   if (!here) {
     log.warn(
       { event: 'up.no_recovery' },
-      `no ${KEY_FILES.certificateKey} in ${config.keysDir}: nothing on this host watches that stored keys can be ` +
+      `no ${KEY_FILES.certificateKey} in ${path}: nothing on this host watches that stored keys can be ` +
         'read. Run "mpe recovery" where the certificate is',
     );
   }

@@ -157,12 +157,16 @@ export class Canary {
   async #secrets(keysFine: boolean, signal: AbortSignal): Promise<Omit<RoundReport, 'undecryptable'>> {
     const { keys, fingerprintKey, walk, sample, alarms, metrics } = this.#o;
     const breather = new Breather();
-    const damaged = new Map<string, DamagedSecret>();
+    const seen = new Set<string>();
+    const damaged: DamagedSecret[] = [];
     let [opened, waiting, rereads] = [0, 0, 0];
     for await (const { pass, secret } of walk.round(sample, signal)) {
       if (signal.aborted) break;
       await breather.pause();
-      if (secret.damaged) continue;
+      const name = `${Buffer.from(secret.identity.secretId).toString('hex')}/${secret.generation}`;
+      // A new one may be of the sample as well.
+      if (secret.damaged || seen.has(name)) continue;
+      seen.add(name);
       let finding = await checkSecret(keys, fingerprintKey, secret);
       if (finding.kind === 'waits' && finding.reason === 'DATA_KEY_UNKNOWN' && rereads < REREADS_A_ROUND) {
         rereads += 1;
@@ -176,7 +180,7 @@ export class Canary {
       opened += 1;
       metrics.opened.inc({ pass });
       if (finding.kind === 'ok') continue;
-      damaged.set(`${Buffer.from(secret.identity.secretId).toString('hex')}/${secret.generation}`, {
+      damaged.push({
         identity: secret.identity,
         generation: secret.generation,
         storedAtMs: secret.storedAtMs,
@@ -188,17 +192,17 @@ export class Canary {
     else if (keysFine)
       alarms.raise('DATA_KEYS', `${waiting} secrets of this round wait for data keys that do not open`);
     const counts = { opened, waiting, marked: 0, held: 0 };
-    if (!mayMark(damaged.size, opened)) {
+    if (!mayMark(damaged.length, opened)) {
       alarms.raise(
         'MASS_FAILURE',
-        `${damaged.size} of ${opened} secrets of this round do not open although their data keys do. So many at once ` +
+        `${damaged.length} of ${opened} secrets of this round do not open although their data keys do. So many at once ` +
           'are not marked: look for a mixed database, faulty memory or a writer gone wrong, and see docs/operator.md',
-        { damaged: damaged.size, opened },
+        { damaged: damaged.length, opened },
       );
-      return { ...counts, held: damaged.size, result: 'alarm' };
+      return { ...counts, held: damaged.length, result: 'alarm' };
     }
     let marked = 0;
-    for (const one of damaged.values()) {
+    for (const one of damaged) {
       if (signal.aborted) break;
       if (await markSecret(one, this.#o)) marked += 1;
     }

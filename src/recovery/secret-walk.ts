@@ -5,6 +5,8 @@ import type { SecretPosition, SiteStore, StoredSecret } from '../store/site-stor
 const NEW_A_ROUND = 10_000;
 /** Secrets read at a time: bounds memory (a package has up to 16 KiB) and the time of one statement. */
 const PAGE = 200;
+/** New secrets that the first round of a process goes back to. */
+const FIRST_PAGE = 1000;
 
 /** Why a secret was visited. */
 export type Pass = 'new' | 'sample';
@@ -65,11 +67,13 @@ export class SecretWalk {
 
   async *#newOnes(signal: AbortSignal): AsyncGenerator<StoredSecret> {
     for (let read = 0; read < NEW_A_ROUND && !signal.aborted;) {
-      const { secrets, place } = await this.#store.secretsStoredAfter(this.#next.newPlace, PAGE);
+      const { newPlace } = this.#next;
+      const asked = newPlace === null ? FIRST_PAGE : PAGE;
+      const { secrets, place } = await this.#store.secretsStoredAfter(newPlace, asked);
       yield* secrets;
       read += secrets.length;
       this.#next = { ...this.#next, newPlace: place };
-      if (secrets.length < PAGE) return;
+      if (secrets.length < asked || newPlace === null) return;
     }
   }
 
