@@ -189,7 +189,7 @@ CREATE TABLE dbo.MPE_Keys (
   Kind int NOT NULL CONSTRAINT CK_MPE_Keys_Kind CHECK (Kind IN (1, 2)),
   KeyId uniqueidentifier NOT NULL,
   KeyIdPrefix char(8) COLLATE Latin1_General_BIN2 NOT NULL,
-  KeyIdText AS LOWER(CONVERT(char(36), KeyId)) COLLATE Latin1_General_CI_AS PERSISTED,
+  KeyIdText AS (LOWER(CAST(KeyId AS varchar(36))) COLLATE Latin1_General_CI_AS) PERSISTED,
   VolumeId uniqueidentifier NOT NULL CONSTRAINT FK_MPE_Keys_Volume REFERENCES dbo.MPE_Volumes (VolumeId),
   FingerprintKeyId uniqueidentifier NOT NULL
     CONSTRAINT FK_MPE_Keys_FingerprintKey REFERENCES dbo.MPE_FingerprintKeys (FingerprintKeyId),
