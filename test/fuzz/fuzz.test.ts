@@ -1,0 +1,92 @@
+import { createHash } from 'node:crypto';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { TestGateway } from '../ingest/support.js';
+import { TestRedis } from '../support/redis.js';
+import { fixtureTarget } from './fixture-files.js';
+import { gatewayTarget } from './gateway-http.js';
+import { inputs, mutate, type FuzzInput } from './mutations.js';
+import { protobufTarget } from './protobuf.js';
+import type { FuzzTarget } from './target.js';
+import { guardTarget, openTarget } from './tokens.js';
+
+/**
+ * Generative fuzzing. `npm test` gives each target a second and runs every kept crash again;
+ * `npm run fuzz -- --seconds 600` gives them longer. An input that breaks a promise is shrunk and
+ * kept under crashes/, so that it is a test from then on.
+ */
+const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? '5');
+const SEED = Number(process.env['FUZZ_SEED'] ?? String(Date.now() % 2 ** 31));
+const CRASHES = join(import.meta.dirname, 'crashes');
+
+const TARGETS = ['jose-guard', 'jose-open', 'protobuf', 'fixture-files', 'gateway-http'] as const;
+type Name = (typeof TARGETS)[number];
+
+describe(`fuzz, seed ${SEED}, ${SECONDS} s over all targets`, () => {
+  let redis: TestRedis;
+  let gateway: TestGateway;
+  const targets = new Map<Name, FuzzTarget>();
+
+  beforeAll(async () => {
+    redis = await TestRedis.start();
+    gateway = await TestGateway.start(redis);
+    const made = [
+      await guardTarget(),
+      await openTarget(),
+      protobufTarget(),
+      fixtureTarget(),
+      await gatewayTarget(gateway),
+    ];
+    for (const target of made) targets.set(target.name as Name, target);
+  }, 60_000);
+  afterAll(async () => {
+    await gateway.close();
+    await redis.stop();
+  });
+
+  const crashes = existsSync(CRASHES) ? readdirSync(CRASHES).filter((file) => file.endsWith('.bin')) : [];
+  it.each(crashes)('kept crash %s is handled', async (file) => {
+    const name = TARGETS.find((target) => file.startsWith(`${target}-`));
+    expect(name, 'the file is named after its target').toBeDefined();
+    await targets.get(name!)!.run(readFileSync(join(CRASHES, file)));
+  });
+
+  it.each(TARGETS)(
+    '%s keeps its promise',
+    async (name) => {
+      const target = targets.get(name)!;
+      for (const seed of target.seeds) await target.run(Buffer.from(seed));
+      const details = await fc.check(
+        fc.asyncProperty(inputs(target.seeds.length, target.words), async (input) => {
+          await target.run(bytesOf(target, input));
+        }),
+        {
+          seed: SEED,
+          numRuns: 100_000_000,
+          interruptAfterTimeLimit: (SECONDS * 1000) / TARGETS.length,
+          markInterruptAsFailure: false,
+        },
+      );
+      const [counterexample] = details.counterexample ?? [];
+      if (counterexample !== undefined) {
+        const bytes = bytesOf(target, counterexample);
+        const file = `${name}-${createHash('sha256').update(bytes).digest('hex').slice(0, 12)}.bin`;
+        mkdirSync(CRASHES, { recursive: true });
+        writeFileSync(join(CRASHES, file), bytes);
+        const cause = details.errorInstance;
+        throw new Error(`seed ${details.seed}, after ${details.numRuns} inputs, kept as crashes/${file}`, {
+          cause,
+        });
+      }
+      console.log(`${name}: ${details.numRuns} inputs`);
+      expect(details.numRuns, 'inputs tried').toBeGreaterThan(10);
+    },
+    (SECONDS + 60) * 1000,
+  );
+});
+
+function bytesOf(target: FuzzTarget, input: FuzzInput): Buffer {
+  return mutate(target.seeds[input.seed] ?? Buffer.alloc(0), input.mutations);
+}
