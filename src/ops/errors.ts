@@ -45,6 +45,10 @@ export const ERROR_CATALOGUE = {
   SCHEMA_MISMATCH: { retryable: false },
   /** The database does not promise durability. */
   STORE_NOT_DURABLE: { retryable: false },
+  /** The database is the target of a copy that has not finished. */
+  COPY_UNFINISHED: { retryable: false },
+  /** A copy has no empty target, or its source is not what it was when the copy began. */
+  COPY_REFUSED: { retryable: false },
   /** The certificate of this host is missing, or opens no data key of the database. */
   CERTIFICATE_UNUSABLE: { retryable: false },
   /** A stored secret does not open: wrong key, damaged or swapped ciphertext. */

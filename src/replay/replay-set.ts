@@ -1,5 +1,6 @@
 import { isMpeError } from '../ops/errors.js';
 import type { FingerprintKey } from '../secrets/fingerprint.js';
+import { siteHash } from '../store/site-hash.js';
 import type { SiteStore } from '../store/site-store.js';
 import { clientIdOf } from './build-case.js';
 import { expectedLines, inScope, lineText, RowNames, scopeOf, whereIs } from './case-rows.js';
@@ -10,7 +11,6 @@ import { planSet, type ReadyCase } from './plan-set.js';
 import type { ReplyView } from './reply-view.js';
 import { runStep } from './run-step.js';
 import type { SecretScanner } from './scan.js';
-import { hashOf } from './site-hash.js';
 import type { ReplayTarget } from './target.js';
 
 /** What became of one case. */
@@ -118,7 +118,7 @@ export async function replaySet(options: SetOptions): Promise<SetResult> {
     sent: [...tallies.values()].reduce((sum, tally) => sum + tally.sent, 0),
     tookMs: performance.now() - startedAt,
     stray,
-    siteHash: store === null ? null : await hashOf(store),
+    siteHash: store === null ? null : await siteHash(store),
     keysWritten: before === null || after === null ? null : after - before,
   };
 }

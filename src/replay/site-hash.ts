@@ -2,18 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { MpeError } from '../ops/errors.js';
 import { openStore } from '../store/open-store.js';
-import type { HashLine, SiteStore } from '../store/site-store.js';
-
-/**
- * The site hash: SHA-256 over the sorted lines of clients, keys, proofs and reports, each
- * `table<TAB>column<TAB>…<LF>` in UTF-8. No times, no ciphertexts, no order of arrival: two sites
- * under the same fingerprint key that know the same have the same hash.
- */
-
-/** A line as it is hashed and dumped. Columns hold ids, numbers and hex alone, so a tab is safe. */
-export function dumpLine(line: HashLine): string {
-  return [line.table, ...line.columns].join('\t');
-}
+import { dumpLine } from '../store/site-hash.js';
+import type { SiteStore } from '../store/site-store.js';
 
 /** The lines of a site, sorted. No secret is in them. */
 export async function dumpOf(store: SiteStore): Promise<readonly string[]> {
@@ -28,11 +18,6 @@ export function hashLinesText(lines: readonly string[]): string {
   const hash = createHash('sha256');
   for (const line of lines) hash.update(`${line}\n`, 'utf8');
   return hash.digest('hex');
-}
-
-/** The site hash of a store. */
-export async function hashOf(store: SiteStore): Promise<string> {
-  return hashLinesText(await dumpOf(store));
 }
 
 /** Compares two dumps line by line: `-` only in the first, `+` only in the second. */

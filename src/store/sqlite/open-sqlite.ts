@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import type { Clock } from '../../ops/clock.js';
 import { MpeError } from '../../ops/errors.js';
 import { Connection } from './connection.js';
+import { refuseUnfinishedCopy } from './copy-record.js';
 import { checkSchema, loadMigrations, migrate } from './migrate.js';
 import { retryBusy } from './retry-busy.js';
 import { SqliteStore } from './sqlite-store.js';
@@ -15,12 +16,28 @@ const START_WAIT_MS = 60_000;
  * the owner alone, as SQLite's side files then are) and applies migrations. Read-only: the file
  * must be there with a schema that this release can read.
  *
- * @throws MpeError SCHEMA_MISMATCH, STORE_NOT_DURABLE, STORE_TRANSIENT, STORE_FAILED.
+ * @throws MpeError SCHEMA_MISMATCH, STORE_NOT_DURABLE, STORE_TRANSIENT, STORE_FAILED,
+ *   COPY_UNFINISHED.
  */
 export async function openSqlite(
   path: string,
   options: { readonly readOnly: boolean; readonly clock: Clock },
 ): Promise<SqliteStore> {
+  const connection = await openSqliteConnection(path, options);
+  try {
+    await retryBusy('reading the state of the database', () => refuseUnfinishedCopy(connection));
+    return new SqliteStore(connection, path, options.clock);
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+/** As {@link openSqlite}, for `mpe store copy`, which alone may open what is half copied. */
+export async function openSqliteConnection(
+  path: string,
+  options: { readonly readOnly: boolean; readonly clock: Clock },
+): Promise<Connection> {
   if (options.readOnly && !existsSync(path)) {
     throw new MpeError(
       'SCHEMA_MISMATCH',
@@ -46,7 +63,7 @@ export async function openSqlite(
           : migrate(connection, migrations, options.clock.now()),
       START_WAIT_MS,
     );
-    return new SqliteStore(connection, path, options.clock);
+    return connection;
   } catch (error) {
     connection.close();
     throw error;

@@ -1,0 +1,164 @@
+import { spawn } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { openStore } from '../../src/store/open-store.js';
+import { Connection } from '../../src/store/sqlite/connection.js';
+import { loadMigrations, migrate } from '../../src/store/sqlite/migrate.js';
+import { fillEveryTable, fillMany } from '../store/copy/fill.js';
+import { T0 } from '../store/world.js';
+import { MAIN } from '../support/engine-process.js';
+import { tempFolder } from '../support/temp.js';
+import { escrow, password, TestSite, volume } from '../workers/support.js';
+import { Home, type Ran } from './mpe.js';
+
+const MESSAGES = 12;
+const KEYS_OF_THE_BIG_ONE = 20_000;
+
+/** A site with real keys, made by real messages; the folder holds site.db and keys/. */
+let folder: string;
+
+beforeAll(async () => {
+  const site = await TestSite.create({}, tempFolder('mpe-store-copy-'));
+  folder = site.folder;
+  const pipeline = await site.pipeline();
+  for (let n = 0; n < MESSAGES; n += 1) {
+    const client = await site.client();
+    const body = escrow(volume([{ password: password(n) }]));
+    const { job } = await client.message(body);
+    await pipeline.processMessage(job, { alone: true });
+  }
+  const { secrets } = await site.store.counts();
+  expect(secrets).toBe(MESSAGES);
+  await site.store.close();
+}, 120_000);
+
+const sqlite = (path: string): string => `sqlite:${path}`;
+
+const run = (args: readonly string[], settings: Readonly<Record<string, string>> = {}): Promise<Ran> =>
+  new Home().mpe(args, settings);
+
+const copy = (from: string, to: string, ...more: readonly string[]): Promise<Ran> =>
+  run(['store', 'copy', '--from', from, '--to', to, ...more], { NO_COLOR: '1' });
+
+/** The site hash and the state of all secrets of a database, by the commands an operator has. */
+async function inspect(url: string): Promise<{ hash: string; verified: Ran }> {
+  const settings = { MPE_STORE_URL: url, MPE_KEYS_DIR: join(folder, 'keys') };
+  const [hash, verified] = [
+    await run(['site', 'hash'], settings),
+    await run(['secrets', 'verify'], settings),
+  ];
+  expect(hash.stderr + verified.stderr).toBe('');
+  return { hash: hash.stdout.trim(), verified };
+}
+
+describe('mpe store copy', () => {
+  test('moves a site: the same hash, every secret opens, and it says what to do next', async () => {
+    const [from, to] = [sqlite(join(folder, 'site.db')), sqlite(join(tempFolder(), 'new.db'))];
+    const before = readFileSync(join(folder, 'site.db'));
+    const ran = await copy(from, to);
+    expect(ran.code, ran.stderr).toBe(0);
+    const [was, is] = [await inspect(from), await inspect(to)];
+    expect(is.hash).toBe(was.hash);
+    expect(is.verified.code).toBe(0);
+    expect(is.verified.stdout).toBe(was.verified.stdout);
+    expect(ran.stdout).toContain(`site hash ${was.hash}`);
+    expect(ran.stdout).toContain(`set MPE_STORE_URL to the new database: ${to}`);
+    expect(ran.stdout).toContain('Leave the key folder');
+    // Plain lines where there is no terminal.
+    expect(ran.stderr).toMatch(/^copying: \d+ of \d+ rows/m);
+    expect(ran.stderr).not.toContain('\u001b');
+    expect(readFileSync(join(folder, 'site.db')).equals(before)).toBe(true);
+
+    const again = await copy(from, to);
+    expect(again.stdout).toContain('nothing was done');
+    expect(again.code).toBe(0);
+  });
+
+  test('killed again and again goes on where it stopped, and is refused by everything until it is done', async () => {
+    const home = tempFolder();
+    const [from, to] = [join(home, 'from.db'), join(home, 'to.db')];
+    const connection = Connection.open(from, { readOnly: false });
+    migrate(connection, loadMigrations(), T0);
+    fillEveryTable(connection);
+    fillMany(connection, KEYS_OF_THE_BIG_ONE);
+    connection.close();
+    const rowsThere = (): number => {
+      const target = Connection.open(to, { readOnly: true });
+      const row = target.get(
+        'SELECT (SELECT count(*) FROM MPE_Clients) + (SELECT count(*) FROM MPE_Keys) + (SELECT count(*) FROM MPE_KeyProofs) AS N',
+      );
+      target.close();
+      return Number(row!['N']);
+    };
+
+    const seen = [0];
+    for (const milliseconds of [150, 300, 600]) {
+      const child = spawn(
+        process.execPath,
+        [MAIN, 'store', 'copy', '--from', sqlite(from), '--to', sqlite(to)],
+        { env: { PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'ignore', 'pipe'] },
+      );
+      const ended = new Promise((resolve) => child.once('exit', resolve));
+      await new Promise<void>((resolve) => {
+        child.stderr.on('data', (chunk: Buffer) => {
+          if (chunk.includes('copying: ')) resolve();
+        });
+        void ended.then(() => resolve());
+      });
+      await new Promise((resolve) => setTimeout(resolve, milliseconds));
+      child.kill('SIGKILL');
+      await ended;
+      expect(child.signalCode).toBe('SIGKILL');
+      seen.push(rowsThere());
+      for (const command of [['status'], ['site', 'hash'], ['worker'], ['gateway']]) {
+        const refused = await run(command, {
+          ...{ MPE_STORE_URL: sqlite(to), MPE_KEYS_DIR: join(folder, 'keys'), MPE_LOG_LEVEL: 'fatal' },
+          ...{ MPE_GATEWAY_LISTEN: '127.0.0.1:0', MPE_GATEWAY_OPS_LISTEN: 'off' },
+        });
+        expect(`${refused.stdout}${refused.stderr}`, command.join(' ')).toContain('has not finished');
+        expect(refused.code, command.join(' ')).not.toBe(0);
+      }
+    }
+    expect(seen).toEqual([...seen].sort((a, b) => a - b));
+    expect(seen.at(-1)).toBeGreaterThan(0);
+    const ran = await copy(sqlite(from), sqlite(to));
+    expect(ran.code, ran.stderr).toBe(0);
+    expect(ran.stdout).toContain('an earlier run had begun it');
+    const [a, b] = [
+      await openStore({ kind: 'sqlite', path: from }),
+      await openStore({ kind: 'sqlite', path: to }),
+    ];
+    expect(await b.counts()).toEqual(await a.counts());
+    await Promise.all([a.close(), b.close()]);
+  }, 180_000);
+
+  test('reads URLs from files, and tells what is wrong without repeating a URL', async () => {
+    const home = tempFolder();
+    const urlFile = join(home, 'url');
+    writeFileSync(urlFile, `${sqlite(join(folder, 'site.db'))}\n`);
+    const to = sqlite(join(home, 'new.db'));
+    const ran = await run(['store', 'copy', '--from-url-file', urlFile, '--to', to]);
+    expect(ran.code, ran.stderr).toBe(0);
+
+    const secret = 'hunter2';
+    for (const [args, says] of [
+      [['--to', to], '--from is missing'],
+      [['--from', `mssqll://sa:${secret}@h/d`, '--to', to], '--from must be'],
+      [['--from', to, '--from-url-file', urlFile, '--to', to], '--from and --from-url-file are both set'],
+      [
+        ['--from-url-file', join(home, 'none'), '--to', to],
+        '--from-url-file names a file that cannot be read',
+      ],
+      [['--from', to, '--to', to], '--from and --to are the same database'],
+    ] as const) {
+      const refused = await run(['store', 'copy', ...args]);
+      expect(refused.stderr).toContain(says);
+      expect(refused.stderr).not.toContain(secret);
+      expect(refused.code).toBe(2);
+    }
+    const absent = await copy(sqlite(join(home, 'absent.db')), sqlite(join(home, 'other.db')));
+    expect(absent.stderr).toContain('SCHEMA_MISMATCH');
+    expect(absent.code).toBe(1);
+  });
+});
