@@ -125,8 +125,13 @@ export class MpeProcess {
     });
   }
 
+  /** All that it has written. */
+  text(): string {
+    return readFileSync(this.logFile, 'utf8');
+  }
+
   lines(): Record<string, unknown>[] {
-    return readFileSync(this.logFile, 'utf8')
+    return this.text()
       .split('\n')
       .filter((line) => line.startsWith('{') && line.endsWith('}'))
       .map((line) => JSON.parse(line) as Record<string, unknown>);
