@@ -26,7 +26,7 @@ const UNIQUE =
 describe('classes of errors', () => {
   test.each([
     -2, 233, 1204, 1205, 1222, 3960, 4060, 10_928, 10_929, 40_143, 40_501, 40_613, 49_918, 49_919, 49_920,
-    33_557_097,
+    33_557_097, 976, 3906, 9002, 1105, 701, 40_197, 18_401,
   ])('number %i is transient', (number) => {
     expect(sqlErrorClass(serverError(number, 'x'))).toBe('transient');
     expect(isTransient(serverError(number, 'x'))).toBe(true);
@@ -154,6 +154,19 @@ describe('our errors', () => {
   test('a refused login says what to do', () => {
     const ours = toStoreError(serverError(18_456, "Login failed for user 'mpe'."), 'connecting');
     expect(ours.message).toMatch(/Login failed for user 'mpe'.*MPE_STORE_URL.*MPE_STORE_PASSWORD/);
+  });
+
+  test('a missing right is no fault of a message: it is tried until the right is there', () => {
+    const denied = "The INSERT permission was denied on the object 'MPE_Keys', database 'd', schema 'dbo'.";
+    const ours = toStoreError(serverError(229, denied), 'committing');
+    expect(ours).toMatchObject({ code: 'STORE_TRANSIENT', facts: { number: 229 } });
+    expect(ours.message).toMatch(/INSERT permission was denied on the object 'MPE_Keys'.*docs\/sqlserver.md/);
+  });
+
+  test('a certificate that does not verify says what to set', () => {
+    const tls = Object.assign(new Error('self-signed certificate'), { code: 'DEPTH_ZERO_SELF_SIGNED_CERT' });
+    const lost = Object.assign(new Error('Failed to connect', { cause: tls }), { code: 'ESOCKET' });
+    expect(toStoreError(new sql.ConnectionError(lost), 'connecting').message).toMatch(/ca=<PEM file>/);
   });
 
   test('an MpeError passes unchanged', () => {

@@ -19,19 +19,20 @@ const BABELFISH = 33557097;
 const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   -2, // time-out of the client, as other drivers number it
   233, // the connection was closed while logging in
+  ...[64, 121, 596, 10_053, 10_054, 10_060], // the connection or the session was ended
   1204, // no lock memory
   1205, // chosen as deadlock victim
   1222, // lock time-out
   3960, // snapshot conflict
   4060, // the database cannot be opened: failing over, recovering, restoring
-  10928, // Azure SQL: limit of the resource reached
-  10929, // Azure SQL: too busy for more than the minimum
-  40143, // Azure SQL: the service has trouble with the request
-  40501, // Azure SQL: busy
-  40613, // Azure SQL: the database is not available now
-  49918, // Azure SQL: not enough resources for the request
-  49919, // Azure SQL: too many create or update operations
-  49920, // Azure SQL: too many operations
+  ...[921, 922, 926, 927, 942, 945, 952], // recovering, suspect, restoring, offline, in transition
+  ...[976, 978, 979, 981, 982, 983, 3906], // the replica is not the primary, or the database is read-only
+  ...[6005, 17_142, 17_187, 18_401, 18_451], // the server is starting, paused or going down
+  // What an operator gives back: memory, space of the database and its log, disks.
+  ...[701, 802, 845, 8628, 8645, 8651, 1101, 1105, 9001, 9002, 823],
+  ...[10_928, 10_929], // Azure SQL: limit of the resource reached, too busy for more than the minimum
+  ...[40_143, 40_197, 40_501, 40_540, 40_613], // Azure SQL: busy, reconfigured or not available now
+  ...[49_918, 49_919, 49_920], // Azure SQL: not enough resources, too many operations
   BABELFISH,
 ]);
 
@@ -63,14 +64,16 @@ const MISTAKE_CODES: ReadonlySet<string> = new Set([
 /** The error and what the driver hides under it, the most telling first. */
 function* parts(error: unknown): Generator<Error> {
   if (!(error instanceof Error)) return;
-  const { precedingErrors, originalError } = error as {
+  const { precedingErrors, originalError, cause } = error as {
     precedingErrors?: unknown;
     originalError?: unknown;
+    cause?: unknown;
   };
   // With a connection that breaks after the refusal, the refusal stands among the preceding ones.
   if (Array.isArray(precedingErrors)) for (const one of precedingErrors) yield* parts(one);
   yield error;
   yield* parts(originalError);
+  yield* parts(cause);
   if (error instanceof AggregateError) for (const one of error.errors) yield* parts(one);
 }
 
@@ -98,7 +101,7 @@ function codeOf(error: unknown): string {
 /** Whether the error is the driver's or the server's, and not of our own program. */
 function isFromDriver(error: unknown): error is Error {
   if (!(error instanceof Error)) return false;
-  if (error instanceof sql.MSSQLError || error.name === 'TimeoutError') return true;
+  if (error instanceof sql.MSSQLError) return true;
   return typeof (error as { code?: unknown }).code === 'string' || numberOf(error) !== null;
 }
 
@@ -168,9 +171,11 @@ export function toStoreError(error: unknown, doing: string): MpeError {
   };
   switch (sqlErrorClass(error)) {
     case 'transient':
-      return new MpeError('STORE_TRANSIENT', text, options);
+      return new MpeError('STORE_TRANSIENT', `${text}${certificateHelp(error)}`, options);
+    // No message is at fault when a password was changed or a grant is gone: were this permanent,
+    // workers would give up message by message until the operator notices.
     case 'permission':
-      return new MpeError('STORE_FAILED', `${text}. ${rightsHelp(number)}`, options);
+      return new MpeError('STORE_TRANSIENT', `${text}. ${rightsHelp(number)}`, options);
     case 'unique':
     case 'guard':
     case 'permanent':
@@ -179,10 +184,19 @@ export function toStoreError(error: unknown, doing: string): MpeError {
 }
 
 function rightsHelp(number: number | null): string {
-  if (number === 18456) {
+  if (number === 18_456) {
     return 'Check the user of MPE_STORE_URL and its password (MPE_STORE_PASSWORD), and that the login may connect';
   }
   return 'The login lacks a right: give it the role of its process, see docs/sqlserver.md';
+}
+
+/** Codes of Node for a server certificate that does not verify. */
+const CERTIFICATE_CODES =
+  /^(?:SELF_SIGNED_CERT|DEPTH_ZERO_SELF_SIGNED|UNABLE_TO_|CERT_|ERR_TLS_CERT_ALTNAME_INVALID)/;
+
+function certificateHelp(error: unknown): string {
+  if (![...parts(error)].some((one) => CERTIFICATE_CODES.test(codeOf(one)))) return '';
+  return '. The certificate of the server does not verify: name its CA by ca=<PEM file> in MPE_STORE_URL, or the name that it carries by serverName=';
 }
 
 /** The cause for the operator's log: an error of the driver repeats values and is rewritten. */

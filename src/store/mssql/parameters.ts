@@ -13,8 +13,11 @@ export interface SqlParameter {
   readonly value: unknown;
 }
 
-/** What `rowsOf` takes in a column. */
-export type JsonValue = string | number | bigint | boolean | Uint8Array | null;
+/** Parameters of a batch by name, without the `@`. */
+export type SqlParameters = Readonly<Record<string, SqlParameter>>;
+
+/** What `rowsOf` takes in a column; an array is read by `… AS JSON`. */
+export type JsonValue = string | number | bigint | boolean | Uint8Array | null | readonly unknown[];
 
 const NVARCHAR_LIMIT = 4000;
 const VARCHAR_LIMIT = 8000;

@@ -37,6 +37,7 @@ export class Pool extends sql.ConnectionPool {
       beforeConnect: (connection) => {
         this.#all.add(connection);
         connection.once('end', () => this.#all.delete(connection));
+        numberLoginError(connection);
         settings.beforeConnect?.(connection);
       },
     });
@@ -50,7 +51,7 @@ export class Pool extends sql.ConnectionPool {
         this.#acquired.get(requester)?.();
         this.#acquired.delete(requester);
       }
-      callback(error, connection, settings);
+      callback(error instanceof Error ? acquireError(error) : error, connection, settings);
     });
     return this;
   }
@@ -84,4 +85,25 @@ export class Pool extends sql.ConnectionPool {
   destroyAll(): void {
     for (const connection of this.#all) connection.close();
   }
+}
+
+/** Where no connection became free in time, the pool's own error has neither class nor code. */
+function acquireError(error: Error): Error {
+  return error instanceof sql.MSSQLError ? error : new sql.ConnectionError(error.message, 'ETIMEOUT');
+}
+
+/**
+ * Gives the error of a refused login its number: the driver keeps its text alone. Its own listener
+ * is called first and wraps this same error; the wrapper is read later.
+ */
+function numberLoginError(connection: DriverConnection): void {
+  let number: number | undefined;
+  const keep = (token: { readonly number: number }): void => {
+    number ??= token.number;
+  };
+  connection.on('errorMessage', keep);
+  connection.once('connect', (error) => {
+    connection.removeListener('errorMessage', keep);
+    if (error !== undefined && number !== undefined) Object.assign(error, { number });
+  });
 }

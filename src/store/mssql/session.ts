@@ -1,10 +1,9 @@
-import type { SqlParameter } from './parameters.js';
+import type { SqlParameters } from './parameters.js';
+
+export type { SqlParameters };
 
 /** A row by column name, as the driver gives it. Read it with columns.ts alone. */
 export type SqlRow = Record<string, unknown>;
-
-/** Parameters of a batch by name, without the `@`. */
-export type SqlParameters = Readonly<Record<string, SqlParameter>>;
 
 /** Where SQL runs: a pooled connection, or the connection of a transaction. */
 export interface Session {

@@ -10,6 +10,8 @@ import { watch } from './watchdog.js';
  *  * `work` fails: ROLLBACK, then its error. With XACT_ABORT the server has mostly rolled back by
  *    itself (EABORT). Where the rollback fails as well, the connection is destroyed, with which the
  *    server rolls back.
+ *  * The server has rolled back and `work` did not pass its error on: COMMIT is not sent, the error
+ *    that rolled back comes through.
  *  * COMMIT fails: the server may have committed or not. The connection is destroyed and the error
  *    has no number, so that every caller takes it as transient and reads again what became of it.
  */
@@ -32,6 +34,8 @@ export async function inTransaction<T>(
   try {
     await watch(pool, transaction, 'commit', deadlineMs, () => transaction.commit());
   } catch (error) {
+    const reason = abortReason(error);
+    if (reason !== null) throw reason;
     pool.destroyConnectionOf(transaction);
     throw unknownOutcome(error);
   }
@@ -44,9 +48,15 @@ async function rollback(pool: Pool, transaction: sql.Transaction, deadlineMs: nu
     await watch(pool, transaction, 'rollback', deadlineMs, () => transaction.rollback());
   } catch (error) {
     // The server has rolled back by itself, and the connection is with the pool again.
-    if ((error as { code?: unknown }).code === 'EABORT') return;
+    if (abortReason(error) !== null) return;
     pool.destroyConnectionOf(transaction);
   }
+}
+
+/** Why the server has rolled back by itself, or null where it did not. */
+function abortReason(error: unknown): Error | null {
+  if (!(error instanceof sql.TransactionError) || error.code !== 'EABORT') return null;
+  return error.originalError ?? error;
 }
 
 /** The error of a COMMIT: without the number, for it may be done although it says no. */
