@@ -46,7 +46,7 @@ export class RecordedCases {
     let lastSite = '';
     const rest = await replayInProcess({
       ...{ cases: others, material: this.#context.material, order: 'source', seed: 1, times: 1 },
-      ...{ clock: systemClock(), storeDir: null, scanner: this.#scanner },
+      ...{ clock: systemClock(), stores: { kind: 'sqlite', folder: null } as const, scanner: this.#scanner },
       onProgress: (site, count) => {
         if (site !== lastSite) before = done - offset;
         lastSite = site;

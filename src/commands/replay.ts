@@ -17,6 +17,7 @@ import type { OrderKind } from '../replay/order.js';
 import { casesOf, junitXml, reportJson, reportLines, type ReplayReport } from '../replay/replay-report.js';
 import { isUnreachable } from '../replay/replay-set.js';
 import { SecretScanner } from '../replay/scan.js';
+import type { ReplayStores } from '../replay/site-place.js';
 import { SITE_VARIANTS, type SiteVariant } from '../replay/site-variants.js';
 import { updateFixture } from '../replay/update-fixture.js';
 import { FingerprintKey } from '../secrets/fingerprint.js';
@@ -69,7 +70,9 @@ export function register(program: Command): void {
     .option('--site <variant>', `which site the gateway is: ${SITE_VARIANTS.join(', ')}`, 'standard')
     .option(
       '--store [url]',
-      "the running site's database, to compare rows and do operators' steps; default MPE_STORE_URL",
+      "with --gateway the running site's database, to compare rows and do operators' steps; without it a SQL " +
+        'Server (mssql://) where each site gets a database that is dropped afterwards; default MPE_STORE_URL, ' +
+        'password in MPE_STORE_PASSWORD_FILE',
     )
     .option('--scan <paths...>', 'search these files and folders for every secret of the fixtures', [])
     .option('--junit <file>', 'write JUnit XML')
@@ -115,6 +118,8 @@ async function run(options: Options): Promise<number> {
       'USAGE',
       '--orders makes sites of its own; it goes with neither --gateway nor --store-dir',
     );
+  if (options.store !== undefined && options.storeDir !== undefined)
+    throw new MpeError('USAGE', '--store-dir keeps SQLite files; it does not go with --store');
   const order = ORDERS.find((kind) => kind === options.order);
   if (order === undefined) throw new MpeError('USAGE', `--order is one of ${ORDERS.join(', ')}`);
   const variant = SITE_VARIANTS.find((name) => name === options.site);
@@ -166,12 +171,24 @@ function exitOf(report: ReplayReport): number {
   return failed || report.faults.length > 0 ? EXIT.mismatch : EXIT.ok;
 }
 
-function inProcessOptions(options: Options, config: Config): { clock: Clock; storeDir: string | null } {
-  const storeDir = options.storeDir === undefined ? null : resolve(options.storeDir);
-  if (options.at === undefined) return { clock: systemClock(config.test.clockOffsetMs), storeDir };
+function inProcessOptions(options: Options, config: Config): { clock: Clock; stores: ReplayStores } {
+  const stores = storesOf(options, config);
+  if (options.at === undefined) return { clock: systemClock(config.test.clockOffsetMs), stores };
   const atMs = Date.parse(options.at);
   if (Number.isNaN(atMs)) throw new MpeError('USAGE', '--at is a time such as 2031-01-01T00:00:00Z');
-  return { clock: fixedClock(atMs), storeDir };
+  return { clock: fixedClock(atMs), stores };
+}
+
+/** Where the sites of a replay in this process are made. */
+function storesOf(options: Options, config: Config): ReplayStores {
+  if (options.store === undefined)
+    return { kind: 'sqlite', folder: options.storeDir === undefined ? null : resolve(options.storeDir) };
+  const store = storeOf(options.store, config);
+  if (store.kind === 'mssql') return { kind: 'mssql', server: store };
+  throw new MpeError(
+    'USAGE',
+    'without --gateway, --store names a SQL Server (mssql://…) on which databases may be made; SQLite sites are made by themselves (--store-dir keeps them)',
+  );
 }
 
 function gatewayOptions(
@@ -182,9 +199,15 @@ function gatewayOptions(
 ): { address: string; variant: SiteVariant; store: StoreSetting | null; clock: Clock; again: boolean } {
   const clock = systemClock(config.test.clockOffsetMs);
   const { again } = options;
-  if (options.store === undefined) return { address, variant, store: null, clock, again };
-  const store = options.store === true ? config.store : loadConfig({ MPE_STORE_URL: options.store }).store;
+  const store = options.store === undefined ? null : storeOf(options.store, config);
   return { address, variant, store, clock, again };
+}
+
+/** The database of `--store`; its password may stand in the environment or a file, as for MPE_STORE_URL. */
+function storeOf(url: string | true, config: Config): StoreSetting {
+  if (url === true) return config.store;
+  const { MPE_STORE_PASSWORD, MPE_STORE_PASSWORD_FILE } = process.env;
+  return loadConfig({ MPE_STORE_URL: url, MPE_STORE_PASSWORD, MPE_STORE_PASSWORD_FILE }).store;
 }
 
 function update(

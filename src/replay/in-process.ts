@@ -1,6 +1,3 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import type { Clock } from '../ops/clock.js';
 import { MpeError } from '../ops/errors.js';
@@ -16,6 +13,7 @@ import { PipelineTarget } from './pipeline-target.js';
 import type { ReadyCase } from './plan-set.js';
 import { replaySet, type SetResult } from './replay-set.js';
 import type { SecretScanner } from './scan.js';
+import { sitePlace, type ReplayStores, type SitePlace } from './site-place.js';
 import { SITE_VARIANTS, type SiteVariant } from './site-variants.js';
 
 /** How a set is run in this process. */
@@ -27,8 +25,7 @@ export interface InProcessOptions {
   readonly seed: number;
   /** How often the set is sent into the same sites. */
   readonly times: number;
-  /** Where sites are made and kept; null: a temporary folder that is removed. */
-  readonly storeDir: string | null;
+  readonly stores: ReplayStores;
   readonly scanner: SecretScanner;
   readonly onProgress: (site: string, done: number, total: number) => void;
 }
@@ -41,21 +38,21 @@ export interface InProcessResult {
 
 /** Runs each site's cases through the workers' pipeline, into a store of their own. */
 export async function replayInProcess(options: InProcessOptions): Promise<InProcessResult> {
-  const folder = options.storeDir ?? mkdtempSync(join(tmpdir(), 'mpe-replay-'));
   const sets: SetResult[] = [];
   const faults: string[] = [];
-  try {
-    for (const site of SITE_VARIANTS) {
-      const cases = options.cases.filter(({ fixture }) => fixture.site === site);
-      if (cases.length === 0) continue;
-      const result = await replaySite(site, cases, join(folder, site), options);
+  for (const site of SITE_VARIANTS) {
+    const cases = options.cases.filter(({ fixture }) => fixture.site === site);
+    if (cases.length === 0) continue;
+    const place = await sitePlace(options.stores, site, options.clock);
+    try {
+      const result = await replaySite(site, cases, place, options);
       sets.push(...result.sets);
       faults.push(...result.faults);
+    } finally {
+      await place.release();
     }
-    return { sets, faults };
-  } finally {
-    if (options.storeDir === null) rmSync(folder, { recursive: true, force: true });
   }
+  return { sets, faults };
 }
 
 /**
@@ -76,7 +73,7 @@ export async function replayOrders(options: InProcessOptions, seeds: number): Pr
   const faults: string[] = [];
   const hashes = new Map<string, string | null>();
   for (const { order, seed, name } of orders) {
-    const result = await replayInProcess({ ...options, order, seed, storeDir: null });
+    const result = await replayInProcess({ ...options, order, seed });
     for (const set of result.sets) {
       const first = hashes.get(set.site);
       if (first === undefined) hashes.set(set.site, set.siteHash);
@@ -92,10 +89,11 @@ export async function replayOrders(options: InProcessOptions, seeds: number): Pr
 async function replaySite(
   site: SiteVariant,
   cases: readonly ReadyCase[],
-  folder: string,
+  place: SitePlace,
   options: InProcessOptions,
 ): Promise<InProcessResult> {
   const { material, clock, scanner } = options;
+  const { isNew, keysDir } = place;
   const log: Buffer[] = [];
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -103,7 +101,7 @@ async function replaySite(
       done();
     },
   });
-  const { store, keysDir, isNew } = await openSite(site, folder, material, clock);
+  const store = await openSite(site, place, material, clock);
   try {
     const target = await PipelineTarget.create({
       ...{ store, clock },
@@ -131,9 +129,7 @@ async function replaySite(
     await store.close();
     scanner.scan(`log of ${site}`, Buffer.concat(log));
     // A site that stores plain text by consent holds what the search looks for, rightly.
-    if (site !== 'plain-text')
-      for (const file of readdirSync(folder).filter((name) => name.startsWith('site.db')))
-        scanner.scanPath(join(folder, file));
+    if (site !== 'plain-text') await place.scan(scanner);
   }
 }
 
@@ -154,26 +150,23 @@ function againFaults(site: string, sets: readonly SetResult[], isNew: boolean): 
 
 async function openSite(
   site: SiteVariant,
-  folder: string,
+  place: SitePlace,
   material: FixtureMaterial,
   clock: Clock,
-): Promise<{ store: SiteStore; keysDir: string; isNew: boolean }> {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const keysDir = join(folder, 'keys');
-  const path = join(folder, 'site.db');
-  const isNew = !existsSync(path);
-  const store = await openStore({ kind: 'sqlite', path }, { clock });
+): Promise<SiteStore> {
+  const store = await openStore(place.location, { clock });
   try {
-    if (isNew) await store.createSite(await makeFixtureSite(site, material, keysDir, clock.now()));
+    if (place.isNew)
+      await store.createSite(await makeFixtureSite(site, material, place.keysDir, clock.now()));
     else {
       const found = await store.readSite();
       if (found?.siteGuid !== material.siteGuid)
         throw new MpeError(
           'SITE_MISMATCH',
-          `${path} is not a site of these fixtures; give another --store-dir`,
+          `${place.name} is not a site of these fixtures; give another --store-dir`,
         );
     }
-    return { store, keysDir, isNew };
+    return store;
   } catch (error) {
     await store.close();
     throw error;

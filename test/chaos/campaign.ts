@@ -1,10 +1,13 @@
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Engine } from '../support/engine.js';
+import type { FaultProxy } from '../support/fault-proxy.js';
 import { Fleet, type FleetSnapshot, type MadeMessage } from '../support/fleet.js';
 import { SeededRandom } from '../support/random.js';
-import { auditSite, openSite, siteHashOf } from '../support/site-audit.js';
+import { auditSite, openSite, siteHashOf, type SitePlace } from '../support/site-audit.js';
 import { tempFolder } from '../support/temp.js';
-import { carryOut, planFaults, type Victim } from './faults.js';
+import { SiteDatabase } from '../support/site-database.js';
+import { carryOut, planFaults, PROCESSES, type Victim } from './faults.js';
 import { Waves } from './waves.js';
 
 /** A campaign: every seed sends the same messages to a copy of the same site, with other kills. */
@@ -12,6 +15,8 @@ export interface CampaignOptions {
   readonly seeds: number;
   readonly messages: number;
   readonly firstSeed: number;
+  /** A SQL Server on which each run gets a database of its own; absent: SQLite. */
+  readonly serverUrl?: string | undefined;
   readonly print: (line: string) => void;
 }
 
@@ -41,7 +46,11 @@ interface Base {
   readonly snapshot: FleetSnapshot;
   /** One client with one message: the poison. */
   readonly poison: FleetSnapshot;
+  readonly serverUrl?: string | undefined;
 }
+
+/** A database that went silent is given up within seconds, so that runs stay short. */
+const QUICK_DATABASE = { requestTimeout: '2000', connectTimeout: '2000' };
 
 /**
  * Runs the campaign and prints its matrix. True when every run kept every promise:
@@ -51,13 +60,13 @@ interface Base {
 export async function runCampaign(options: CampaignOptions): Promise<boolean> {
   const { print, messages } = options;
   const began = performance.now();
-  const base = await prepare(messages);
+  const base = { ...(await prepare(messages)), serverUrl: options.serverUrl };
   try {
     const undisturbed = await runUndisturbed(base);
     print(
       `   undisturbed: ${messages} messages in ${undisturbed.seconds.toFixed(1)} s, site ${undisturbed.hash.slice(0, 12)}…`,
     );
-    print('   seed  kills w/g/r   told  re-sent  lost  twice  unreadable  surplus  hash   poison  seconds');
+    print('   seed  kills w/g/r/d   told  re-sent  lost  twice  unreadable  surplus  hash   poison  seconds');
     let good = true;
     for (let seed = options.firstSeed; seed < options.firstSeed + options.seeds; seed += 1) {
       const result = await runSeed(base, seed, undisturbed.hash);
@@ -65,7 +74,8 @@ export async function runCampaign(options: CampaignOptions): Promise<boolean> {
       good &&= isGood(result, messages);
       if (!isGood(result, messages))
         print(
-          `   ✗ seed ${seed} broke a promise. Again: npm run chaos -- --seeds 1 --first-seed ${seed} --messages ${messages}`,
+          `   ✗ seed ${seed} broke a promise. Again: npm run chaos -- --seeds 1 --first-seed ${seed} --messages ${messages}` +
+            (base.serverUrl === undefined ? '' : ' --store …'),
         );
     }
     const minutes = (performance.now() - began) / 60_000;
@@ -92,7 +102,7 @@ function matrixLine(result: SeedResult): string {
   const { kills } = result;
   const cells = [
     String(result.seed).padStart(7),
-    `${kills.worker}/${kills.gateway}/${kills.redis}`.padStart(11),
+    `${kills.worker}/${kills.gateway}/${kills.redis}/${kills.database}`.padStart(13),
     String(result.told).padStart(7),
     String(result.resent).padStart(7),
     String(result.lost).padStart(5),
@@ -129,7 +139,7 @@ export async function prepare(messages: number): Promise<Base> {
 
 /** The same messages with nothing killed: what every other run must come to. */
 export async function runUndisturbed(base: Base): Promise<{ hash: string; seconds: number }> {
-  return onCopy(base, {}, async (engine) => {
+  return onCopy(base, {}, async ({ engine, place }) => {
     await engine.start();
     const began = performance.now();
     const fleet = await Fleet.load(base.snapshot, engine.url);
@@ -138,10 +148,10 @@ export async function runUndisturbed(base: Base): Promise<{ hash: string; second
     const seconds = (performance.now() - began) / 1000;
     if (report.pending > 0) throw new Error(`${report.pending} messages pending in the undisturbed run`);
     await engine.stop();
-    const audit = await auditSite(engine.home, fleet.messages, report.told);
+    const audit = await auditSite(place, fleet.messages, report.told);
     if (audit.lost.length + audit.unreadable.length + audit.surplus.length + audit.doubled > 0)
       throw new Error(`the undisturbed run is not clean: ${JSON.stringify(audit)}`);
-    return { hash: await siteHashOf(engine.home), seconds };
+    return { hash: await siteHashOf(place), seconds };
   });
 }
 
@@ -149,19 +159,25 @@ export async function runUndisturbed(base: Base): Promise<{ hash: string; second
 export async function runSeed(base: Base, seed: number, expectedHash: string): Promise<SeedResult> {
   const poison = base.poison.messages[0];
   if (poison === undefined) throw new Error('no poison message');
-  return onCopy(base, { MPE_TEST_POISON: poison.messageId }, async (engine) => {
+  return onCopy(base, { MPE_TEST_POISON: poison.messageId }, async ({ engine, place, proxy }) => {
     await engine.start();
     const began = performance.now();
     const keeper = keepWorkersAlive(engine);
     const fleet = await Fleet.load(base.snapshot, engine.url, { concurrency: 8 });
     const poisoner = await Fleet.load(base.poison, engine.url);
-    const kills: Record<Victim, number> = { worker: 0, gateway: 0, redis: 0 };
+    const kills: Record<Victim, number> = { worker: 0, gateway: 0, redis: 0, database: 0 };
     let finished = false;
-    const faults = planFaults(new SeededRandom(seed), fleet.messages.length, FAULT_ROUNDS);
+    const faults = planFaults(
+      new SeededRandom(seed),
+      fleet.messages.length,
+      FAULT_ROUNDS,
+      proxy === undefined ? PROCESSES : [...PROCESSES, 'database'],
+    );
     const waves = new Waves(faults.length + 1);
     const chaos = carryOut(engine, faults, {
       replies: () => fleet.replies,
       finished: () => finished,
+      proxy,
       onFault: ({ victim }) => {
         kills[victim] += 1;
         waves.next();
@@ -172,14 +188,14 @@ export async function runSeed(base: Base, seed: number, expectedHash: string): P
     const report = await fleet.drain(DRAIN_MS, { gate: (client) => waves.gate(client) });
     finished = true;
     await chaos;
-    const poisonDead = await untilDead(engine, poison, 60_000);
+    const poisonDead = await untilDead(place, poison, 60_000);
     stopPoison.abort();
     await poisoning;
     await keeper.stop();
     await Promise.all([fleet.close(), poisoner.close()]);
     await engine.stop();
     const told = new Set(report.told.map((one) => one.messageId));
-    const audit = await auditSite(engine.home, fleet.messages, report.told);
+    const audit = await auditSite(place, fleet.messages, report.told);
     return {
       seed,
       kills,
@@ -190,26 +206,48 @@ export async function runSeed(base: Base, seed: number, expectedHash: string): P
       doubled: audit.doubled,
       unreadable: audit.unreadable.length,
       surplus: audit.surplus.length,
-      hashEqual: (await siteHashOf(engine.home)) === expectedHash,
+      hashEqual: (await siteHashOf(place)) === expectedHash,
       poisonDead,
       seconds: (performance.now() - began) / 1000,
     };
   });
 }
 
+/** What one run works on. */
+interface Run {
+  readonly engine: Engine;
+  /** Its site as the audit reads it: past the proxy. */
+  readonly place: SitePlace;
+  /** Between the engine and SQL Server. */
+  readonly proxy?: FaultProxy | undefined;
+}
+
 /** Runs on a copy of the base site, which is removed with every process of it. */
 async function onCopy<T>(
   base: Base,
   settings: Record<string, string>,
-  work: (engine: Engine) => Promise<T>,
+  work: (run: Run) => Promise<T>,
 ): Promise<T> {
   const folder = tempFolder('mpe-run-');
   base.engine.copyTo(folder);
-  const engine = Engine.at({ folder, workers: 2, settings: { MPE_WORKER_DRAIN_MS: '8000', ...settings } });
+  const options = { folder, workers: 2, settings: { MPE_WORKER_DRAIN_MS: '8000', ...settings } };
+  if (base.serverUrl === undefined) {
+    const engine = Engine.at(options);
+    return work({ engine, place: engine }).finally(() => engine.dispose());
+  }
+  const database = await SiteDatabase.create(base.serverUrl, 'mpe_chaos');
   try {
-    return await work(engine);
+    await database.fillFrom(join(folder, 'home', 'site.db'));
+    const { proxy, url } = await database.behindProxy(QUICK_DATABASE);
+    const engine = Engine.at({ ...options, storeUrl: url });
+    try {
+      return await work({ engine, proxy, place: { home: engine.home, storeUrl: database.url } });
+    } finally {
+      await engine.dispose();
+      await proxy.close();
+    }
   } finally {
-    await engine.dispose();
+    await database.drop();
   }
 }
 
@@ -234,9 +272,9 @@ export function keepWorkersAlive(engine: Engine): { stop(): Promise<void> } {
 }
 
 /** Whether the message becomes a dead letter within the time. */
-async function untilDead(engine: Engine, message: MadeMessage, timeoutMs: number): Promise<boolean> {
+async function untilDead(place: SitePlace, message: MadeMessage, timeoutMs: number): Promise<boolean> {
   const until = performance.now() + timeoutMs;
-  const store = await openSite(engine.home);
+  const store = await openSite(place);
   try {
     while (performance.now() < until) {
       if ((await store.findDeadLetter(message.clientId, message.messageId)) !== null) return true;

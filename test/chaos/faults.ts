@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine } from '../support/engine.js';
+import type { FaultProxy } from '../support/fault-proxy.js';
 import type { SeededRandom } from '../support/random.js';
 
-/** What is killed with -9. */
-export type Victim = 'worker' | 'gateway' | 'redis';
+/**
+ * What is hit: processes are killed with -9. The database server is not ours to kill; all connections
+ * to it fall silent and are cut a moment later, so that answers are lost, that of COMMIT included.
+ */
+export type Victim = 'worker' | 'gateway' | 'redis' | 'database';
 
 /** One planned kill. */
 export interface Fault {
@@ -18,15 +22,21 @@ export interface Fault {
   readonly downMs: number;
 }
 
-const VICTIMS: readonly Victim[] = ['worker', 'gateway', 'redis'];
+/** What can be hit in a campaign on SQLite. */
+export const PROCESSES: readonly Victim[] = ['worker', 'gateway', 'redis'];
 
 /**
  * The kills of one run: every kind of victim equally often, in random order. Messages are sent in as
  * many waves as there are kills, and one more; each kill strikes at a random moment of its wave, and
  * the next wave starts with it, so that victims are missed and come back under load.
  */
-export function planFaults(random: SeededRandom, messages: number, rounds: number): Fault[] {
-  const victims = random.shuffle(Array.from({ length: rounds }, () => VICTIMS).flat());
+export function planFaults(
+  random: SeededRandom,
+  messages: number,
+  rounds: number,
+  kinds: readonly Victim[] = PROCESSES,
+): Fault[] {
+  const victims = random.shuffle(Array.from({ length: rounds }, () => kinds).flat());
   const wave = messages / (victims.length + 1);
   return victims.map((victim, index) => ({
     victim,
@@ -51,34 +61,57 @@ export interface FaultReport {
 export async function carryOut(
   engine: Engine,
   faults: readonly Fault[],
-  run: { replies(): number; finished(): boolean; onFault(report: FaultReport): void },
+  run: {
+    replies(): number;
+    finished(): boolean;
+    onFault(report: FaultReport): void;
+    /** Between the engine and its database, where that is one of the victims. */
+    readonly proxy?: FaultProxy | undefined;
+  },
 ): Promise<void> {
+  const { proxy } = run;
   for (const fault of faults) {
     while (run.replies() < fault.afterReplies && !run.finished()) await sleep(5);
     if (run.finished()) break;
     await sleep(fault.delayMs);
     const pid = pidOf(engine, fault);
-    await strike(engine, fault);
+    await strike(engine, fault, proxy);
     run.onFault({ victim: fault.victim, pid, atReplies: run.replies() });
     await sleep(fault.downMs);
-    await restart(engine, fault);
+    await restart(engine, fault, proxy);
   }
 }
 
 function pidOf(engine: Engine, fault: Fault): number {
+  if (fault.victim === 'database') return 0;
   if (fault.victim === 'redis') return engine.redis.pid;
   const victim = fault.victim === 'gateway' ? engine.gateway : engine.workers[fault.worker];
   return victim?.pid ?? 0;
 }
 
-async function strike(engine: Engine, fault: Fault): Promise<void> {
-  if (fault.victim === 'redis') await engine.redis.kill();
-  else if (fault.victim === 'gateway') await engine.gateway?.kill();
-  else await engine.workers[fault.worker]?.kill();
+async function strike(engine: Engine, fault: Fault, proxy: FaultProxy | undefined): Promise<void> {
+  switch (fault.victim) {
+    case 'database':
+      return proxy?.silenceAll();
+    case 'redis':
+      return engine.redis.kill();
+    case 'gateway':
+      return engine.gateway?.kill();
+    case 'worker':
+      return engine.workers[fault.worker]?.kill();
+  }
 }
 
-async function restart(engine: Engine, fault: Fault): Promise<void> {
-  if (fault.victim === 'redis') await engine.redis.start();
-  else if (fault.victim === 'gateway') await engine.startGateway();
-  else await engine.startWorker(fault.worker);
+async function restart(engine: Engine, fault: Fault, proxy: FaultProxy | undefined): Promise<void> {
+  switch (fault.victim) {
+    case 'database':
+      proxy?.heal();
+      return proxy?.cutAll();
+    case 'redis':
+      return engine.redis.start();
+    case 'gateway':
+      return engine.startGateway();
+    case 'worker':
+      return engine.startWorker(fault.worker);
+  }
 }
