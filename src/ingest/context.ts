@@ -6,6 +6,8 @@ import type { PrivateJwk } from '../protocol/jwk.js';
 import type { NonceStore, ReplyBus, SubmitQueue } from '../queue/index.js';
 import type { SiteStore } from '../store/site-store.js';
 import type { Authenticator } from './authenticators/authenticator.js';
+import type { Limits } from './limits.js';
+import type { Proxies } from './peer.js';
 import type { TokenBucket } from './rate.js';
 import type { RedisSafety } from './redis-safety.js';
 import type { SiteView } from './site-view.js';
@@ -23,6 +25,8 @@ export interface GatewayContext {
   readonly redisSafety: RedisSafety;
   /** In the order in which they are asked. */
   readonly authenticators: readonly Authenticator[];
+  readonly proxies: Proxies;
+  readonly limits: Limits;
   /** Signs site tokens. */
   readonly tokenKey: PrivateJwk;
   readonly clock: Clock;
@@ -31,6 +35,6 @@ export interface GatewayContext {
   readonly maxInFlight: number;
   /** Fires when the gateway goes down: waits end, nothing new is taken. */
   readonly drain: AbortSignal;
-  /** For endpoints without authentication. */
+  /** For endpoints without authentication: what one gateway does for all of them together. */
   readonly strangers: { readonly registrations: TokenBucket; readonly nonces: TokenBucket };
 }

@@ -7,12 +7,14 @@ import { MpeError } from '../ops/errors.js';
 import { startOpsServer, type OpsServer } from '../ops/http.js';
 import type { Logger } from '../ops/log.js';
 import { Metrics } from '../ops/metrics.js';
-import { NonceStore, ReplyBus, SubmitQueue } from '../queue/index.js';
+import { NonceStore, RateLimits, ReplyBus, SubmitQueue } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
 import { checkGatewayKeys } from '../secrets/site-check.js';
 import type { SiteStore } from '../store/site-store.js';
-import { SiteTokenAuthenticator } from './authenticators/site-token.js';
+import { openChannels } from './authenticators/open.js';
 import type { GatewayContext } from './context.js';
+import { Limits } from './limits.js';
+import { Proxies } from './peer.js';
 import { TokenBucket } from './rate.js';
 import { RedisSafety } from './redis-safety.js';
 import { buildServer, type ServerBounds } from './server.js';
@@ -49,6 +51,9 @@ const REDIS_AT_START_MS = 2000;
 /** Registrations and nonces that strangers may ask of one gateway: a second, and at once. */
 const STRANGERS = { registrations: [200, 2000], nonces: [2000, 10_000] } as const;
 
+/** Channels whose headers may be large. */
+const LARGE: ReadonlySet<string> = new Set(['forwarded-certificate', 'entra']);
+
 /**
  * Starts a gateway: checks the site, the key folder and Redis' settings, listens. A Redis that is
  * away does not stop it: it starts not ready and refuses with 503 until Redis is there.
@@ -73,6 +78,22 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const redisSafety = new RedisSafety(queue.redis, config.redis.allowUnsafe, log);
   const metrics = new Metrics('gateway');
   const drain = new AbortController();
+  const proxies = new Proxies(config.gateway.proxies);
+  const release = async (): Promise<void> => {
+    view.close();
+    redisSafety.close();
+    await replies.close();
+    await queue.close();
+    metrics.close();
+  };
+  const channels = await openChannels({
+    channels: config.gateway.channels,
+    ...{ siteGuid, site: view, proxies, clock, log },
+    lookEveryMs: options.bounds?.lookEveryMs,
+  }).catch(async (error: unknown) => {
+    await release();
+    throw error;
+  });
   const context: GatewayContext = {
     siteGuid,
     gatewayId,
@@ -82,7 +103,9 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     nonces: new NonceStore(queue.redis, siteGuid),
     site: view,
     redisSafety,
-    authenticators: [new SiteTokenAuthenticator(siteGuid, view, clock)],
+    authenticators: channels.authenticators,
+    proxies,
+    limits: new Limits(new RateLimits({ redis: queue.redis, siteGuid, log }), config.gateway.limits, proxies),
     tokenKey: keyFolder.tokenKey(),
     clock,
     log,
@@ -94,13 +117,6 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       nonces: new TokenBucket(...STRANGERS.nonces),
     },
   };
-  const release = async (): Promise<void> => {
-    view.close();
-    redisSafety.close();
-    await replies.close();
-    await queue.close();
-    metrics.close();
-  };
   let server: FastifyInstance | null = null;
   let ops: OpsServer | null = null;
   try {
@@ -108,16 +124,19 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       log.warn({ event: 'gateway.redis_away' }, 'Redis is away: starting, not ready, and trying again');
     }
     await redisSafety.start();
-    server = buildServer(
-      context,
-      config.gateway.tls ? keyFolder.tls() : null,
-      config.gateway.maxConnections,
-      options.bounds,
-    );
+    server = buildServer(context, {
+      tls: config.gateway.tls ? keyFolder.tls() : null,
+      clientCas: channels.clientCas,
+      maxConnections: config.gateway.maxConnections,
+      maxConnectionsPerAddress: config.gateway.maxConnectionsPerAddress,
+      largeHeaders: config.gateway.channels.methods.some((method) => LARGE.has(method)),
+      bounds: options.bounds,
+    });
     await server.listen({ host: config.gateway.listen.host, port: config.gateway.listen.port });
     ops = await startOps(config, context);
   } catch (error) {
     await server?.close();
+    channels.close();
     await release();
     throw error;
   }
@@ -129,6 +148,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       port,
       opsPort: ops?.port ?? null,
       tls: config.gateway.tls,
+      auth: config.gateway.channels.methods,
       gatewayId,
       siteGuid,
     },
@@ -145,6 +165,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     await running.server.close();
     clearTimeout(cut);
     await running.ops?.close();
+    channels.close();
     await release();
     log.info({ event: 'gateway.closed' }, 'closed');
   };

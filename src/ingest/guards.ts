@@ -5,7 +5,7 @@ import type {
   onSendAsyncHookHandler,
 } from 'fastify';
 import type { JobChannel } from '../queue/index.js';
-import { authenticate } from './authenticate.js';
+import { authenticate, identify } from './authenticate.js';
 import type { GatewayContext } from './context.js';
 import { ACCEPT_POST, protobufType } from './media.js';
 import { HttpProblem } from './problems.js';
@@ -23,12 +23,39 @@ export function channelOf(request: FastifyRequest): JobChannel {
   return channel;
 }
 
-/** Authenticates the channel. */
+/** Who sent the request; null where it names nobody. Set by {@link readChannel}. */
+export function optionalChannelOf(request: FastifyRequest): JobChannel | null {
+  return channels.get(request) ?? null;
+}
+
+/** Authenticates the channel, and charges client and address. */
 export function requireChannel(context: GatewayContext): onRequestAsyncHookHandler {
+  const { limits, authenticators } = context;
   return async (request) => {
-    channels.set(request, await authenticate(context.authenticators, request));
+    channels.set(request, await limits.identified(request, authenticate(authenticators, request)));
   };
 }
+
+/** Authenticates the channel where the request carries an identity; an identity that is bad is refused. */
+export function readChannel(context: GatewayContext): onRequestAsyncHookHandler {
+  return async (request) => {
+    const channel = await identify(context.authenticators, request);
+    if (channel !== null) channels.set(request, channel);
+  };
+}
+
+/** More header lines than any client of ours or its proxies send. */
+const MAX_HEADERS = 64;
+
+/** Bounds the number of header lines; their size is bounded by the server. */
+export const limitHeaders: onRequestAsyncHookHandler = async (request) => {
+  if (request.raw.rawHeaders.length > 2 * MAX_HEADERS) {
+    throw new HttpProblem('HEADERS_TOO_LARGE', `A request has at most ${MAX_HEADERS} header lines here.`, {
+      headers: { connection: 'close' },
+    });
+  }
+  return Promise.resolve();
+};
 
 /** Takes protobuf, unencoded, alone. */
 export const requireProtobuf: onRequestAsyncHookHandler = async (request) => {

@@ -8,15 +8,19 @@ export const PROBLEM_TITLES = {
   ENVELOPE_MALFORMED: 'The body is not an Envelope',
   SEALED_MALFORMED: 'The sealed part is not the token that it must be',
   REQUEST_MALFORMED: 'The request is malformed',
+  FORWARDED_IDENTITY_REFUSED: 'A forwarded certificate is not taken from here',
   MESSAGE_ID_INVALID: 'The message id in the address is not a GUID',
   AUTHENTICATION_REQUIRED: 'Authentication is required',
   SITE_TOKEN_INVALID: 'The site token is not accepted',
+  DEVICE_TOKEN_INVALID: 'The device token is not accepted',
+  CERTIFICATE_REFUSED: 'The client certificate is not accepted',
   NONCE_INVALID: 'The nonce is not accepted',
   PROOF_INVALID: 'The proof of the client key is not accepted',
   CLIENT_UNKNOWN: 'The site does not know this client',
   CLIENT_BLOCKED: 'The client is blocked',
   CLIENT_PENDING: 'The registration waits for an operator',
   CLIENT_MISMATCH: 'The envelope names another client than the channel',
+  IDENTITY_CONFLICT: 'The request carries two identities that disagree',
   MESSAGE_NOT_FOUND: 'The site has no such message of this client',
   NOT_FOUND: 'There is nothing at this address',
   METHOD_NOT_ALLOWED: 'This address does not take this method',
@@ -30,6 +34,7 @@ export const PROBLEM_TITLES = {
   QUEUE_UNAVAILABLE: 'The queue does not take messages',
   QUEUE_FULL: 'The queue is full',
   STORE_UNAVAILABLE: 'The site database does not answer',
+  CHANNEL_UNAVAILABLE: 'The gateway cannot check identities',
   TOO_BUSY: 'The gateway is busy',
   DRAINING: 'The gateway is going down',
 } as const;
@@ -46,10 +51,13 @@ export function problemStatus(code: ProblemCode): number {
     case 'ENVELOPE_MALFORMED':
     case 'SEALED_MALFORMED':
     case 'REQUEST_MALFORMED':
+    case 'FORWARDED_IDENTITY_REFUSED':
     case 'MESSAGE_ID_INVALID':
       return 400;
     case 'AUTHENTICATION_REQUIRED':
     case 'SITE_TOKEN_INVALID':
+    case 'DEVICE_TOKEN_INVALID':
+    case 'CERTIFICATE_REFUSED':
     case 'NONCE_INVALID':
     case 'PROOF_INVALID':
     case 'CLIENT_UNKNOWN':
@@ -57,6 +65,7 @@ export function problemStatus(code: ProblemCode): number {
     case 'CLIENT_BLOCKED':
     case 'CLIENT_PENDING':
     case 'CLIENT_MISMATCH':
+    case 'IDENTITY_CONFLICT':
       return 403;
     case 'MESSAGE_NOT_FOUND':
     case 'NOT_FOUND':
@@ -79,6 +88,7 @@ export function problemStatus(code: ProblemCode): number {
     case 'QUEUE_UNAVAILABLE':
     case 'QUEUE_FULL':
     case 'STORE_UNAVAILABLE':
+    case 'CHANNEL_UNAVAILABLE':
     case 'TOO_BUSY':
     case 'DRAINING':
       return 503;

@@ -24,7 +24,9 @@ export function sendProblem(
   problem: HttpProblem,
 ): FastifyReply {
   const form = problemForm(request.headers);
-  if (isRetryable(problem.code)) reply.header('retry-after', String(retryAfterSeconds(problem.code)));
+  if (isRetryable(problem.code) && problem.headers['retry-after'] === undefined) {
+    reply.header('retry-after', String(retryAfterSeconds(problem.code)));
+  }
   return reply
     .code(problem.status)
     .headers(problem.headers)

@@ -7,6 +7,7 @@ export {
   type AccessTokenRequest,
 } from './access-token.js';
 export { checkKey } from './check-key.js';
+export { readDeviceKeys, type DeviceKey } from './device-keys.js';
 export { generatePrivateKey, publicPart } from './generate-key.js';
 export { guard, type GuardedHeader } from './guard.js';
 export { isOnP256 } from './p256.js';
@@ -18,4 +19,10 @@ export { signSiteDocument, verifySiteDocument } from './site-document.js';
 export { thumbprint } from './thumbprint.js';
 export { TOKEN_RULES, type JweType, type JwsType, type TokenType } from './token-rules.js';
 export { unwrapSecret, wrapSecret, type WrappingSecret } from './wrap-secret.js';
+export {
+  peekDeviceKid,
+  verifyDeviceToken,
+  type DeviceTokenFacts,
+  type DeviceTokenRules,
+} from './verify-device-token.js';
 export { peekKid, verify } from './verify.js';

@@ -2,6 +2,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import jose from 'node-jose';
 import type { PrivateJwk, PublicJwk } from '../protocol/jwk.js';
 import { MpeError } from '../ops/errors.js';
+import type { DeviceKey } from './device-keys.js';
 import { CONTENT_ENCRYPTION, type TokenAlgorithm } from './token-rules.js';
 
 /**
@@ -24,7 +25,7 @@ export interface TokenHeader {
 const imported = new WeakMap<object, Promise<LibraryKey>>();
 
 /** Imports a checked key; the same object is imported once. */
-export function importKey(jwk: PublicJwk | PrivateJwk): Promise<LibraryKey> {
+export function importKey(jwk: PublicJwk | PrivateJwk | DeviceKey): Promise<LibraryKey> {
   let key = imported.get(jwk);
   if (key === undefined) {
     key = jose.JWK.asKey({ ...jwk });
@@ -78,7 +79,11 @@ export async function signCompact(
 }
 
 /** Verifies a guarded compact JWS. Rejects with the library's error. */
-export async function verifyCompact(token: string, key: LibraryKey, alg: TokenAlgorithm): Promise<Buffer> {
+export async function verifyCompact(
+  token: string,
+  key: LibraryKey,
+  alg: TokenAlgorithm | 'RS256',
+): Promise<Buffer> {
   const { payload } = await jose.JWS.createVerify(key, {
     algorithms: allowList(alg),
     allowEmbeddedKey: false,

@@ -5,6 +5,7 @@ import type { Clock } from '../../ops/clock.js';
 import { isMpeError } from '../../ops/errors.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { JobChannel } from '../../queue/index.js';
+import { bearerOf } from '../bearer.js';
 import { HttpProblem } from '../problems.js';
 import type { SiteView } from '../site-view.js';
 import type { Authenticator } from './authenticator.js';
@@ -25,27 +26,32 @@ interface Remembered {
  * token keys of the site document. Expiry is judged by the gateway's clock alone.
  */
 export class SiteTokenAuthenticator implements Authenticator {
-  readonly method = 'site-token';
   readonly challenge = 'Bearer realm="mpe"';
   readonly #siteGuid: Guid;
   readonly #site: SiteView;
   readonly #clock: Clock;
+  readonly #takesAll: boolean;
   readonly #remembered = new Map<string, Remembered>();
 
-  constructor(siteGuid: Guid, site: SiteView, clock: Clock) {
-    this.#siteGuid = siteGuid;
-    this.#site = site;
-    this.#clock = clock;
+  /** `takesAll`: no other authenticator takes bearer tokens, so every one is judged here. */
+  constructor(options: {
+    readonly siteGuid: Guid;
+    readonly site: SiteView;
+    readonly clock: Clock;
+    readonly takesAll: boolean;
+  }) {
+    this.#siteGuid = options.siteGuid;
+    this.#site = options.site;
+    this.#clock = options.clock;
+    this.#takesAll = options.takesAll;
   }
 
   /** @throws HttpProblem SITE_TOKEN_INVALID */
   async authenticate(request: FastifyRequest): Promise<JobChannel | null> {
-    const header = request.headers.authorization;
-    if (header === undefined) return null;
-    const token = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(header.trim())?.[1];
-    if (token === undefined) return null;
-    const { clientId, epoch } = await this.#verify(token);
-    return { method: this.method, clientId, epoch };
+    const bearer = bearerOf(request);
+    if (bearer === null || !(bearer.isSiteToken || this.#takesAll)) return null;
+    const { clientId, epoch } = await this.#verify(bearer.token);
+    return { method: 'site-token', clientId, epoch };
   }
 
   async #verify(token: string): Promise<{ readonly clientId: Guid; readonly epoch: number }> {

@@ -8,11 +8,15 @@ import { sendProtobuf } from '../respond.js';
 
 /** GET /v1/token/nonce: 32 random bytes, good once for 60 seconds, at any gateway of the site. */
 export function getNonce(server: FastifyInstance, context: GatewayContext): void {
-  server.get('/v1/token/nonce', { onRequest: [requireQueue(context)] }, async (request, reply) => {
-    if (!context.strangers.nonces.take()) {
-      throw new HttpProblem('RATE_LIMITED', 'Too many nonces. Send the same request again later.');
-    }
-    const nonce = await context.nonces.issue();
-    return sendProtobuf(request, reply, 200, encodeNonceReply({ nonce, lifetimeSeconds: NONCE_SECONDS }));
-  });
+  server.get(
+    '/v1/token/nonce',
+    { onRequest: [context.limits.address, requireQueue(context)] },
+    async (request, reply) => {
+      if (!context.strangers.nonces.take()) {
+        throw new HttpProblem('RATE_LIMITED', 'Too many nonces. Send the same request again later.');
+      }
+      const nonce = await context.nonces.issue();
+      return sendProtobuf(request, reply, 200, encodeNonceReply({ nonce, lifetimeSeconds: NONCE_SECONDS }));
+    },
+  );
 }

@@ -6,7 +6,7 @@ import type { GatewayContext } from '../context.js';
  * that asking often costs little.
  */
 export function getSite(server: FastifyInstance, context: GatewayContext): void {
-  server.get('/v1/site', async (request, reply) => {
+  server.get('/v1/site', { onRequest: [context.limits.address] }, async (request, reply) => {
     const { jws, version } = await context.site.current();
     const etag = `"v${version}"`;
     reply.header('etag', etag).header('cache-control', 'public, max-age=60');

@@ -13,9 +13,9 @@ import {
   encodeRegistrationReply,
 } from '../../protocol/registration.js';
 import { LIMITS, type RegistrationStatus } from '../../protocol/vocabulary.js';
-import { jobIdOf, type RegistrationJob } from '../../queue/index.js';
+import { jobFormatOf, jobIdOf, type JobChannel, type RegistrationJob } from '../../queue/index.js';
 import type { GatewayContext } from '../context.js';
-import { requireProtobuf, requireQueue } from '../guards.js';
+import { optionalChannelOf, readChannel, requireProtobuf, requireQueue } from '../guards.js';
 import { HttpProblem } from '../problems.js';
 import { readSigned } from '../read-signed.js';
 import { sendProtobuf } from '../respond.js';
@@ -30,10 +30,18 @@ export function postClients(server: FastifyInstance, context: GatewayContext): v
     '/v1/clients',
     {
       bodyLimit: LIMITS.registrationBytes,
-      onRequest: [requireProtobuf, requireQueue(context), requireRate(context)],
+      onRequest: [
+        context.limits.registration,
+        requireProtobuf,
+        requireQueue(context),
+        requireRate(context),
+        readChannel(context),
+      ],
     },
     async (request, reply) => {
-      const { job, kid } = readRegistration(request.body as Buffer, context);
+      const channel = optionalChannelOf(request);
+      const { job, kid } = readRegistration(request.body as Buffer, channel, context);
+      assertOwn(job, channel, context);
       const { bytes } = await submitAndWait(context, request, reply, job);
       const answer = await answerFor(context, job, kid, bytes);
       return sendProtobuf(request, reply, answer.status, answer.body);
@@ -52,6 +60,7 @@ function requireRate(context: GatewayContext) {
 
 function readRegistration(
   body: Buffer,
+  channel: JobChannel | null,
   context: GatewayContext,
 ): { readonly job: RegistrationJob; readonly kid: string } {
   return readSigned(() => {
@@ -61,18 +70,19 @@ function readRegistration(
     // Read before it is verified: for the job id alone.
     const payload = Buffer.from(request.jws.split('.', 2)[1] ?? '', 'base64url');
     const statement = decodeRegistrationStatement(payload);
-    return { job: registrationJob(request, statement, context), kid };
+    return { job: registrationJob(request, statement, channel, context), kid };
   });
 }
 
 function registrationJob(
   request: RegistrationRequest,
   statement: RegistrationStatement,
+  channel: JobChannel | null,
   context: GatewayContext,
 ): RegistrationJob {
   const token = request.enrolmentToken ?? '';
   return {
-    v: 1,
+    v: jobFormatOf(channel),
     kind: 'registration',
     clientId: statement.clientId,
     registrationId: statement.registrationId,
@@ -83,9 +93,24 @@ function registrationJob(
     domain: request.domain,
     hardwareId: request.hardwareId,
     joinType: request.joinType,
+    ...(channel === null ? {} : { channel }),
     gatewayId: context.gatewayId,
     receivedAtMs: context.clock.now(),
   };
+}
+
+/** A certificate or device registers the client that it names, and no other. */
+function assertOwn(job: RegistrationJob, channel: JobChannel | null, context: GatewayContext): void {
+  if (channel === null || channel.clientId === job.clientId) return;
+  context.log.warn({
+    event: 'gateway.client_mismatch',
+    channelClientId: channel.clientId,
+    registrationClientId: job.clientId,
+  });
+  throw new HttpProblem(
+    'CLIENT_MISMATCH',
+    'The registration names another client than the certificate or token that it came with.',
+  );
 }
 
 /**

@@ -6,7 +6,7 @@ import { decodeEnvelope } from '../../protocol/envelope.js';
 import { decodeMessageReply, encodeMessageReply } from '../../protocol/message-reply.js';
 import { LIMITS } from '../../protocol/vocabulary.js';
 import { bodyTypeNumber } from '../../protocol/wire-enums.js';
-import { jobIdOf, type JobChannel, type MessageJob } from '../../queue/index.js';
+import { jobFormatOf, jobIdOf, type JobChannel, type MessageJob } from '../../queue/index.js';
 import type { GatewayContext } from '../context.js';
 import { channelOf, requireChannel, requireProtobuf, requireQueue } from '../guards.js';
 import { HttpProblem } from '../problems.js';
@@ -59,7 +59,10 @@ function assertOwn(envelope: Envelope, channel: JobChannel, context: GatewayCont
     },
     'an envelope names another client than its channel',
   );
-  throw new HttpProblem('CLIENT_MISMATCH', 'The envelope names another client than the site token.');
+  throw new HttpProblem(
+    'CLIENT_MISMATCH',
+    'The envelope names another client than its channel (token or certificate).',
+  );
 }
 
 /** What can be seen without a key: five parts, the one header, a kid. */
@@ -74,7 +77,7 @@ function assertShape(envelope: Envelope): void {
 
 function messageJob(envelope: Envelope, channel: JobChannel, context: GatewayContext): MessageJob {
   return {
-    v: 1,
+    v: jobFormatOf(channel),
     kind: 'message',
     clientId: envelope.clientId,
     messageId: envelope.messageId,

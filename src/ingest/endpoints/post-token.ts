@@ -21,7 +21,7 @@ const BODY_BYTES = 8 * 1024;
 export function postToken(server: FastifyInstance, context: GatewayContext): void {
   server.post(
     '/v1/token',
-    { bodyLimit: BODY_BYTES, onRequest: [requireProtobuf] },
+    { bodyLimit: BODY_BYTES, onRequest: [context.limits.address, requireProtobuf] },
     async (request, reply) => {
       const { jws, statement, kid } = readProof(request.body as Buffer);
       await assertNonce(context, statement);
