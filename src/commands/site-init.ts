@@ -1,10 +1,11 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import type { Command } from 'commander';
-import { clockOf, loadConfig, type Config } from '../config/index.js';
-import { MpeError } from '../ops/errors.js';
+import { clockOf, loadConfig, sqlServerName, type Config } from '../config/index.js';
+import { isMpeError, MpeError } from '../ops/errors.js';
 import type { CreatedSite, CreateSiteOptions } from '../secrets/create-site.js';
 import { gatewayNames } from '../secrets/gateway-names.js';
 import { assertNoKeyFolder, emptyFolder } from '../secrets/write-key-folder.js';
+import { migrateStore } from '../store/migrate-store.js';
 import type { SiteStore } from '../store/site-store.js';
 import { group } from './group.js';
 import { print, printJson, time, warn } from './output.js';
@@ -43,6 +44,7 @@ async function init(options: Options): Promise<void> {
   }
   const clock = clockOf(config, options.testSite);
   gatewayNames(options.hostname);
+  await migrateServer(config, clock.now());
   await refuseExisting(config);
   assertNoKeyFolder(config.keysDir);
   if (config.store.kind === 'sqlite') mkdirSync(config.home, { recursive: true, mode: 0o700 });
@@ -69,6 +71,22 @@ async function fixtureKeys(folder: string | undefined): Promise<Pick<CreateSiteO
   if (folder === undefined) return {};
   const { readMaterial } = await import('../replay/material.js');
   return { material: readMaterial(folder).site };
+}
+
+/** Opening SQL Server does not migrate it: here, where the login may change the schema. */
+async function migrateServer(config: Config, nowMs: number): Promise<void> {
+  if (config.store.kind !== 'mssql') return;
+  try {
+    await migrateStore(config.store, nowMs);
+  } catch (error) {
+    if (!isMpeError(error) || error.facts['missingRight'] === undefined) throw error;
+    throw new MpeError(
+      'SCHEMA_MISMATCH',
+      'the database has not the schema of this release, and the login may not make it: run `mpe migrate` ' +
+        `with a login that may change the schema, then this command again. (${error.message})`,
+      { cause: error },
+    );
+  }
 }
 
 /** Looks before anything is made: opening an embedded database would create its file. */
@@ -113,7 +131,7 @@ async function storeSite(store: SiteStore, site: CreatedSite, config: Config): P
 
 function report(created: CreatedSite, options: Options, config: Config): void {
   const { seed, document, enrolmentToken } = created;
-  const database = config.store.kind === 'sqlite' ? config.store.path : 'SQL Server (MPE_STORE_URL)';
+  const database = config.store.kind === 'sqlite' ? config.store.path : sqlServerName(config.store.target);
   const names = gatewayNames(options.hostname);
   const token = seed.enrolmentTokens[0];
   if (document.plaintextConsent) {

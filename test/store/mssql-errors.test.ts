@@ -64,6 +64,13 @@ describe('classes of errors', () => {
     expect(sqlErrorClass(driverError(code))).toBe('permanent');
   });
 
+  test('a refused connection is tried again, whatever its number', () => {
+    const refused = Object.assign(new Error('x'), { code: 'ELOGIN', number: 911 });
+    expect(sqlErrorClass(new sql.ConnectionError(refused))).toBe('transient');
+    const login = Object.assign(new Error('x'), { code: 'ELOGIN', number: 18_456 });
+    expect(sqlErrorClass(new sql.ConnectionError(login))).toBe('permission');
+  });
+
   test('what the driver did not throw is permanent, and an MpeError says itself what it is', () => {
     expect(sqlErrorClass(new TypeError('x is not a function'))).toBe('permanent');
     expect(sqlErrorClass('text')).toBe('permanent');

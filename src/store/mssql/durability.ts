@@ -18,7 +18,9 @@ import { firstRow, firstSet, type Session } from './session.js';
  * step while REQUIRED_SYNCHRONIZED_SECONDARIES_TO_COMMIT is 0. Replicas are visible only with VIEW
  * SERVER STATE. No server with availability groups was at hand: that part follows the documentation.
  */
-export async function durability(connection: Connection): Promise<DurabilityReport> {
+export async function durability(
+  connection: Pick<Connection, 'query' | 'warnings'>,
+): Promise<DurabilityReport> {
   const found = firstRow(
     await connection.query(
       `SELECT name AS DatabaseName, delayed_durability_desc AS Delayed, replica_id AS ReplicaId

@@ -116,6 +116,8 @@ export function sqlErrorClass(error: unknown): SqlErrorClass {
   if (numbers.some(isGuard)) return 'guard';
   if (numbers.some((number) => UNIQUE_NUMBERS.has(number))) return 'unique';
   if (numbers.some((number) => PERMISSION_NUMBERS.has(number))) return 'permission';
+  // A refused connection is never the fault of the work that wanted it.
+  if (codeOf(error) === 'ELOGIN') return 'transient';
   if (numbers.length > 0) return 'permanent';
   // Without a number nobody said no: a connection or, on Babelfish, a serialisation failure.
   return MISTAKE_CODES.has(codeOf(error)) ? 'permanent' : 'transient';
