@@ -1,7 +1,7 @@
 // Builds dist/: the protobuf module from proto/, the TypeScript, and the .sql migrations.
 // `--proto` stops after the protobuf module.
 import { spawnSync } from 'node:child_process';
-import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sourceHash, writeStamp } from './lib/build-stamp.mjs';
@@ -33,11 +33,11 @@ if (!process.argv.includes('--proto')) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   run(bin('tsc'), ['-p', 'tsconfig.build.json']);
   cpSync(generated, join(root, 'dist', 'protocol', 'generated'), { recursive: true });
-  for (const dialect of ['sqlite', 'mssql']) {
-    const from = join(root, 'src', 'store', dialect, 'migrations');
-    if (existsSync(from))
-      cpSync(from, join(root, 'dist', 'store', dialect, 'migrations'), { recursive: true });
-  }
+  // Migrations and roles; the folders beside them are there from the compiler.
+  cpSync(join(root, 'src', 'store'), join(root, 'dist', 'store'), {
+    recursive: true,
+    filter: (from) => statSync(from).isDirectory() || from.endsWith('.sql'),
+  });
   const main = join(root, 'dist', 'main.js');
   if (existsSync(main)) chmodSync(main, 0o755);
   writeStamp(root, hash);

@@ -29,6 +29,7 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
   clients: [() => import('./commands/clients.js')],
   keys: [() => import('./commands/keys.js')],
   'enrolment-tokens': [() => import('./commands/enrolment-tokens.js')],
+  migrate: [() => import('./commands/migrate.js')],
   store: [() => import('./commands/store-copy.js')],
   secrets: [() => import('./commands/secrets-verify.js')],
   client: [() => import('./commands/client.js')],

@@ -27,6 +27,12 @@ const SQL_FILES = files('.sql');
 const TS_FILES = files('.ts');
 const TRIGGERS = triggerTables(SQL_FILES.map((file) => readFileSync(file, 'utf8')).join('\n'));
 const NO_TRIGGERS: TriggerTables = { INSERT: new Set(), DELETE: new Set() };
+/** Statements that an error shows to an administrator, who runs them on SQL Server. */
+const FOR_PEOPLE: readonly (readonly [string, RegExp])[] = [
+  ['durability.ts', /^ALTER DATABASE inserted SET DELAYED_DURABILITY = DISABLED;$/],
+];
+const forPeople = (file: string, sql: string): boolean =>
+  FOR_PEOPLE.some(([name, text]) => name === named(file) && text.test(sql));
 const named = (file: string): string => relative(FOLDER, file);
 
 describe('the SQL Server store stays inside what SQL Server and Babelfish share', () => {
@@ -38,6 +44,7 @@ describe('the SQL Server store stays inside what SQL Server and Babelfish share'
   it.each(TS_FILES.map((file) => [named(file), file]))('%s', (_, file) => {
     const source = parse(file, readFileSync(file, 'utf8'));
     for (const { line, sql } of sqlTexts(source)) {
+      if (forPeople(file, sql)) continue;
       expect(broken(sql, [...TSQL_RULES, ...QUERY_RULES], TRIGGERS), `line ${line}: ${sql}`).toEqual([]);
     }
     expect(driverNames(source)).toEqual([]);

@@ -62,6 +62,6 @@ export function toMissingRight(error: Error, doing: string, user: string): MpeEr
     'STORE_FAILED',
     `${doing}: the login lacks a right: ${right}. An administrator gives it with: ${grant} ` +
       `The server said: ${publicMessage(error, number)}`,
-    { facts: number === null ? {} : { number } },
+    { facts: { missingRight: right, ...(number === null ? {} : { number }) } },
   );
 }
