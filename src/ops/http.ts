@@ -6,7 +6,7 @@ import type { Logger } from 'pino';
  * What readiness rests on: does something, or throws saying what is wrong. A text that it returns
  * stands in the answer in place of `ok`, for what people should see although the process is ready.
  */
-export type ReadyCheck = () => Promise<void> | Promise<string>;
+export type ReadyCheck = () => Promise<unknown>;
 
 /** How {@link startOpsServer} is called. */
 export interface OpsServerOptions {
@@ -100,7 +100,7 @@ async function readiness(
     Object.entries(options.checks).map(async ([name, check]) => {
       try {
         const note = await within(check(), options.checkBoundMs ?? 2000);
-        return { name, fine: true, text: note ?? 'ok' };
+        return { name, fine: true, text: typeof note === 'string' ? note : 'ok' };
       } catch (error) {
         return { name, fine: false, text: error instanceof Error ? error.message : 'failed' };
       }
@@ -112,13 +112,13 @@ async function readiness(
   };
 }
 
-async function within(work: Promise<void> | Promise<string>, ms: number): Promise<string | undefined> {
+async function within(work: Promise<unknown>, ms: number): Promise<unknown> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
     timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
   });
   try {
-    return (await Promise.race([work, late])) ?? undefined;
+    return await Promise.race([work, late]);
   } finally {
     clearTimeout(timer);
     work.catch(() => undefined);

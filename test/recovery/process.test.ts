@@ -8,14 +8,13 @@ import { SENTINEL_MADE_BY, sentinelRow } from '../../src/recovery/sentinel.js';
 import { createCertificate } from '../../src/secrets/create-certificate.js';
 import { loadCertificate } from '../../src/secrets/certificate.js';
 import { copyWithModes } from '../support/copy-folder.js';
-import type { TestRedis } from '../support/redis.js';
 import { tempFolder } from '../support/temp.js';
 import { kill, MpeProcess, until } from '../workers/runtime-support.js';
 import { password } from '../workers/support.js';
 import { Vault } from './support.js';
 
 // The real process, from the sources. It needs no Redis.
-const NO_REDIS = { url: 'redis://127.0.0.1:9' } as TestRedis;
+const NO_REDIS = { url: 'redis://127.0.0.1:9' };
 const QUICK = { MPE_RECOVERY_OPS_LISTEN: '127.0.0.1:0', MPE_RECOVERY_CANARY_SECONDS: '1' };
 
 const start = (vault: Vault, more: Record<string, string> = {}): MpeProcess =>

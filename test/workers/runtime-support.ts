@@ -19,7 +19,7 @@ const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const silent = pino({ level: 'silent' });
 
 /** Short locks, so that a killed process' jobs are found within a second or two. */
-export function settings(site: TestSite, redis: TestRedis): Record<string, string> {
+export function settings(site: TestSite, redis: Pick<TestRedis, 'url'>): Record<string, string> {
   return {
     MPE_HOME: site.folder,
     MPE_REDIS_URL: redis.url,
@@ -109,7 +109,12 @@ export class MpeProcess {
   readonly logFile: string;
   readonly ended: Promise<unknown>;
 
-  constructor(site: TestSite, redis: TestRedis, args: readonly string[], more: Record<string, string> = {}) {
+  constructor(
+    site: TestSite,
+    redis: Pick<TestRedis, 'url'>,
+    args: readonly string[],
+    more: Record<string, string> = {},
+  ) {
     this.logFile = join(site.folder, `${args[0] ?? 'mpe'}-${Math.random().toString(36).slice(2)}.log`);
     const log = openSync(this.logFile, 'a');
     this.child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
