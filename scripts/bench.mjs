@@ -1,16 +1,39 @@
 // `npm run bench [-- --messages 2000]`: see bench/throughput.ts.
+// `npm run bench -- lookup [--keys 2000000]`: see bench/lookup.ts.
 import { parseArgs } from 'node:util';
 import { importTypeScript } from './lib/run-typescript.mjs';
 import { bold, Refusal, runMain } from './lib/terminal.mjs';
 import { setUp } from './setup.mjs';
 
 await runMain(async () => {
-  const { values } = parseArgs({ options: { messages: { type: 'string', default: '2000' } } });
-  const messages = Number(values.messages);
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      messages: { type: 'string', default: '2000' },
+      keys: { type: 'string', default: '2000000' },
+    },
+  });
+  const [what = 'throughput', ...more] = positionals;
+  if (more.length > 0 || !['throughput', 'lookup'].includes(what))
+    throw new Refusal('the benches are "throughput" (without a name) and "lookup"');
+  return what === 'lookup' ? lookup(Number(values.keys)) : throughput(Number(values.messages));
+});
+
+async function throughput(messages) {
   if (!Number.isInteger(messages) || messages < 1) throw new Refusal('--messages takes a whole number');
   console.log(bold(`mpe bench · ${messages} messages, everything on this machine`));
   setUp();
   const { runBench } = await importTypeScript('bench/throughput.ts');
   await runBench({ messages, print: console.log });
   return 0;
-});
+}
+
+async function lookup(keys) {
+  if (!Number.isInteger(keys) || keys < 2000 || keys % 1000 !== 0)
+    throw new Refusal('--keys takes thousands, 2000 at least');
+  console.log(bold(`mpe bench · a key by its first eight digits, among ${keys} and among 2000`));
+  setUp();
+  const { runLookup } = await importTypeScript('bench/lookup.ts');
+  await runLookup({ keys, print: console.log });
+  return 0;
+}

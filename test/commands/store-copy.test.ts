@@ -5,9 +5,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/store/open-store.js';
 import { Connection } from '../../src/store/sqlite/connection.js';
 import { loadMigrations, migrate } from '../../src/store/sqlite/migrate.js';
+import { newMssql } from '../store/copy/databases.js';
 import { fillEveryTable, fillMany } from '../store/copy/fill.js';
 import { T0 } from '../store/world.js';
 import { MAIN } from '../support/engine-process.js';
+import { describeSqlServer } from '../support/sqlserver.js';
 import { tempFolder } from '../support/temp.js';
 import { escrow, password, TestSite, volume } from '../workers/support.js';
 import { Home, type Ran } from './mpe.js';
@@ -40,6 +42,25 @@ const run = (args: readonly string[], settings: Readonly<Record<string, string>>
 
 const copy = (from: string, to: string, ...more: readonly string[]): Promise<Ran> =>
   run(['store', 'copy', '--from', from, '--to', to, ...more], { NO_COLOR: '1' });
+
+/** Begins a copy and kills it so long after its first row. */
+async function copyAndKill(from: string, to: string, milliseconds: number): Promise<void> {
+  const child = spawn(process.execPath, [MAIN, 'store', 'copy', '--from', from, '--to', to], {
+    env: { PATH: process.env['PATH'] ?? '' },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const copying = new Promise<void>((resolve) => {
+    child.stderr.on('data', (chunk: Buffer) => {
+      if (chunk.includes('copying: ')) resolve();
+    });
+  });
+  await Promise.race([copying, ended]);
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  child.kill('SIGKILL');
+  await ended;
+  expect(child.signalCode).toBe('SIGKILL');
+}
 
 /** The site hash and the state of all secrets of a database, by the commands an operator has. */
 async function inspect(url: string): Promise<{ hash: string; verified: Ran }> {
@@ -94,22 +115,7 @@ describe('mpe store copy', () => {
 
     const seen = [0];
     for (const milliseconds of [150, 300, 600]) {
-      const child = spawn(
-        process.execPath,
-        [MAIN, 'store', 'copy', '--from', sqlite(from), '--to', sqlite(to)],
-        { env: { PATH: process.env['PATH'] ?? '' }, stdio: ['ignore', 'ignore', 'pipe'] },
-      );
-      const ended = new Promise((resolve) => child.once('exit', resolve));
-      await new Promise<void>((resolve) => {
-        child.stderr.on('data', (chunk: Buffer) => {
-          if (chunk.includes('copying: ')) resolve();
-        });
-        void ended.then(() => resolve());
-      });
-      await new Promise((resolve) => setTimeout(resolve, milliseconds));
-      child.kill('SIGKILL');
-      await ended;
-      expect(child.signalCode).toBe('SIGKILL');
+      await copyAndKill(sqlite(from), sqlite(to), milliseconds);
       seen.push(rowsThere());
       for (const command of [['status'], ['site', 'hash'], ['worker'], ['gateway']]) {
         const refused = await run(command, {
@@ -161,4 +167,47 @@ describe('mpe store copy', () => {
     expect(absent.stderr).toContain('SCHEMA_MISMATCH');
     expect(absent.code).toBe(1);
   });
+});
+
+describeSqlServer('mpe store copy with SQL Server', () => {
+  test('moves a site there and back: the same hash, every secret opens', async () => {
+    const [from, back] = [sqlite(join(folder, 'site.db')), sqlite(join(tempFolder(), 'back.db'))];
+    const { url } = await newMssql();
+    const bare = new URL(url);
+    const password = join(tempFolder(), 'password');
+    writeFileSync(password, decodeURIComponent(bare.password));
+    bare.password = '';
+    const there = await copy(from, bare.href, '--to-password-file', password);
+    expect(there.code, there.stderr).toBe(0);
+    const returned = await copy(bare.href, back, '--from-password-file', password);
+    expect(returned.code, returned.stderr).toBe(0);
+    const [was, is, again] = [await inspect(from), await inspect(url), await inspect(back)];
+    expect(is).toEqual(was);
+    expect(again).toEqual(was);
+    expect(was.verified.code).toBe(0);
+    for (const { stdout, stderr } of [there, returned])
+      expect(stdout + stderr).not.toContain(readFileSync(password, 'utf8'));
+  }, 180_000);
+
+  test('killed again and again goes on where it stopped', async () => {
+    const path = join(tempFolder(), 'from.db');
+    const connection = Connection.open(path, { readOnly: false });
+    migrate(connection, loadMigrations(), T0);
+    fillEveryTable(connection);
+    fillMany(connection, KEYS_OF_THE_BIG_ONE);
+    connection.close();
+    const { url, location } = await newMssql();
+    for (const milliseconds of [500, 1500]) {
+      await copyAndKill(sqlite(path), url, milliseconds);
+      const refused = await run(['site', 'hash'], { MPE_STORE_URL: url });
+      expect(refused.stderr).toContain('COPY_UNFINISHED');
+      expect(refused.code).toBe(1);
+    }
+    const ran = await copy(sqlite(path), url);
+    expect(ran.code, ran.stderr).toBe(0);
+    expect(ran.stdout).toContain('an earlier run had begun it');
+    const [a, b] = [await openStore({ kind: 'sqlite', path }), await openStore(location)];
+    expect(await b.counts()).toEqual(await a.counts());
+    await Promise.all([a.close(), b.close()]);
+  }, 300_000);
 });
