@@ -3,7 +3,8 @@ import { isMpeError } from '../ops/errors.js';
 import type { MessageReply, ReplyStatement } from '../protocol/client-message.js';
 import { decodeReplyStatement } from '../protocol/decode.js';
 import { storedRank, type Reason, type StoredDisposition } from '../protocol/vocabulary.js';
-import type { Classified, CommitCandidate, OutcomeRow, Rank, SecretWrite } from '../store/site-store.js';
+import type { Classified, CommitCandidate, OutcomeRow, SecretWrite } from '../store/site-store.js';
+import { compareRanks } from '../store/compare-ranks.js';
 import type { Decision } from '../store/commit/commit-group.js';
 import { commandsFor } from './commands-for.js';
 import type { Gates } from './gates.js';
@@ -69,13 +70,6 @@ function judge(prepared: Prepared, facts: Classified): Verdict {
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
   return Buffer.compare(a, b) === 0;
-}
-
-/** Compares two ranks of one client: negative where `a` comes first. */
-export function compareRanks(a: Rank, b: Rank): number {
-  if (a.epoch !== b.epoch) return a.epoch - b.epoch;
-  if (a.sequence !== b.sequence) return a.sequence < b.sequence ? -1 : 1;
-  return Buffer.compare(a.digest, b.digest);
 }
 
 /** `${volumeId}/${keyId}` of the passwords that a message carries and that count. */

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { newGuid } from '../../src/protocol/guid.js';
 import type { PolicyRow } from '../../src/store/site-store.js';
 import { gatesFor } from '../../src/workers/gates.js';
-import { compareRanks } from '../../src/workers/plan.js';
+import { compareRanks } from '../../src/store/compare-ranks.js';
 import { registrationRetry } from '../../src/workers/registration.js';
 import { retryOf } from '../../src/protocol/retry-of.js';
 
