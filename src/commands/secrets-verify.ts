@@ -6,7 +6,7 @@ import { SecretOpener } from '../secrets/open-secret.js';
 import { checkSite } from '../secrets/site-check.js';
 import { openFingerprintKey } from '../secrets/site-keys.js';
 import { SECRET_KINDS, type SecretKind } from '../secrets/types.js';
-import { verifySecret } from '../secrets/verify-secret.js';
+import { verifySecret, type SecretCheck } from '../secrets/verify-secret.js';
 import type { SiteStore } from '../store/site-store.js';
 import { group } from './group.js';
 import { print, printJson, table, time } from './output.js';
@@ -52,10 +52,15 @@ export function register(program: Command): void {
     .command('verify')
     .description('open every stored secret and compare it with its fingerprint; prints counts, never a key')
     .option('--json', 'print the counts as JSON', false)
+    .option(
+      '--mark-damaged',
+      'mark what does not open or differs, so that its machines are asked for it again; cannot be taken back',
+      false,
+    )
     .action(verify);
 }
 
-async function verify(options: { readonly json: boolean }): Promise<void> {
+async function verify(options: { readonly json: boolean; readonly markDamaged: boolean }): Promise<void> {
   const config = loadConfig();
   const keyFolder = await openKeyFolder(config.keysDir, 'recovery');
   const report = await withStore(
@@ -71,15 +76,28 @@ async function verify(options: { readonly json: boolean }): Promise<void> {
         certificateKey: keyFolder.certificateKey(),
         dataKeys: await store.readDataKeys(),
       });
-      return check(store, opener, (secret) =>
-        verifySecret(opener, fingerprintKey, secret.identity, secret.content),
-      );
+      return check(store, opener, async (secret) => {
+        const result = await verifySecret(opener, fingerprintKey, secret.identity, secret.content);
+        if (options.markDamaged && !secret.damaged) await mark(store, secret, result);
+        return result;
+      });
     },
-    { readOnly: true },
+    { readOnly: !options.markDamaged },
   );
   if (options.json) printJson(jsonOf(report));
   else printReport(report);
   if (report.failures > 0) process.exitCode = 1;
+}
+
+/** Faults of a secret or of its data key; a missing or another certificate is none of theirs. */
+const MARKED: readonly string[] = ['CIPHERTEXT_DAMAGED', 'DATA_KEY_DAMAGED', 'DATA_KEY_UNKNOWN'];
+
+/** By the word of the operator, who knows that nothing better will come: also what the canary holds back. */
+async function mark(store: SiteStore, secret: Stored, result: SecretCheck): Promise<void> {
+  if (result.kind === 'ok') return;
+  const reason = result.kind === 'differs' ? 'VALUE_DIFFERS' : result.reason;
+  if (result.kind === 'unreadable' && !MARKED.includes(reason)) return;
+  await store.markDamaged(secret.identity.secretId, secret.generation, reason, Date.now());
 }
 
 type Stored = SiteStore extends { streamSecrets(): AsyncIterable<infer T> } ? T : never;

@@ -204,6 +204,22 @@ describe('mpe secrets verify', () => {
     expectNoSecret(ran);
   });
 
+  test('marks what does not open where it is told to, and nothing otherwise', async () => {
+    const [good, damaged] = [await world.password(PASSWORD), await world.password(PASSWORD)];
+    const bytes = Buffer.from(damaged.content.bytes).reverse();
+    await world.commit(good, { ...damaged, content: { ...damaged.content, bytes } });
+    expect((await world.verify()).code).toBe(1);
+    expect(await world.store.counts()).toMatchObject({ damagedSecrets: 0 });
+    expect((await world.verify({}, '--mark-damaged')).code).toBe(1);
+    expect(await world.store.counts()).toMatchObject({ secrets: 2, damagedSecrets: 1 });
+    await world.commit({
+      ...damaged,
+      content: await world.ring.encrypt(damaged.identity, Buffer.from(PASSWORD)),
+    });
+    expect((await world.verify({}, '--mark-damaged')).code).toBe(0);
+    expect(await world.store.counts()).toMatchObject({ secrets: 3, damagedSecrets: 0 });
+  });
+
   test('takes a damaged generation for done once its successor opens', async () => {
     const secret = await world.password(PASSWORD);
     const broken = Buffer.from(secret.content.bytes).reverse();
