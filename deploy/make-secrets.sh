@@ -48,14 +48,14 @@ fi
 own sqlserver_tls_key $SQLSERVER
 
 # Redis keeps hashes alone. Each role may touch the queue's keys and channels, and look at settings.
-for role in gateway worker recovery admin; do
+for role in gateway worker admin; do
   [ -e "redis_${role}_url" ] || printf 'redis://mpe-%s:%s@redis:6379' "$role" "$(random)" | keep "redis_${role}_url" $MPE
   own "redis_${role}_url" $MPE
 done
 {
   echo 'user default off'
   echo 'user health on nopass resetkeys resetchannels -@all +ping'
-  for role in gateway worker recovery admin; do
+  for role in gateway worker admin; do
     password=$(sed 's|^redis://[^:]*:\([^@]*\)@.*|\1|' "redis_${role}_url")
     hash=$(printf %s "$password" | openssl dgst -sha256 -r | cut -d' ' -f1)
     echo "user mpe-$role on #$hash resetkeys ~{mpe:* resetchannels &{mpe:* +@all -@admin -@dangerous +info +config|get +client|setname"

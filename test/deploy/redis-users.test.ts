@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { Engine } from '../support/engine.js';
@@ -7,7 +9,7 @@ import { Fleet } from '../support/fleet.js';
 import { SeededRandom } from '../support/random.js';
 import { auditSite } from '../support/site-audit.js';
 import { tempFolder } from '../support/temp.js';
-import { makeSecrets } from './support.js';
+import { DEPLOY, makeSecrets } from './support.js';
 
 // A real Redis with the users that make-secrets.sh makes, and a whole engine whose parts are these.
 let engine: Engine;
@@ -69,6 +71,18 @@ test('an engine whose parts are these users commits what clients send', async ()
   expect([...engine.logTexts().values()].join('')).not.toContain('redis.unsafe');
   const status = await engine.command(['status'], { settings: as('admin') });
   expect(status.code, status.stdout + status.stderr).toBe(0);
+});
+
+test('the health check of the containers says what readiness says', async () => {
+  const ask = async (port: string): Promise<string> => {
+    const script = join(DEPLOY, 'ready.mjs');
+    return promisify(execFile)(process.execPath, [script, port]).then(
+      ({ stdout }) => `0 ${stdout}`,
+      (error: { code: number; stdout: string }) => `${error.code} ${error.stdout}`,
+    );
+  };
+  expect(await ask(new URL(engine.opsUrl).port)).toMatch(/^0 \{"ready":true/);
+  expect(await ask('9')).toBe('1 no answer on port 9\n');
 });
 
 test('none of them may do more', async () => {
