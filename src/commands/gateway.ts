@@ -24,7 +24,7 @@ async function run(): Promise<void> {
   const clock = systemClock(config.test.clockOffsetMs);
   const keyFolder = await openKeyFolder(config.keysDir, 'gateway');
   // A gateway looks outcomes and clients up and never writes.
-  const store = await openStore(config.store, { readOnly: true, clock });
+  const store = await openStore(config.store, { readOnly: true, clock, kind: 'gateway' });
   const gateway = await startGateway({ config, store, keyFolder, log, clock }).catch(
     async (error: unknown) => {
       await store.close();

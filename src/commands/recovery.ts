@@ -26,7 +26,7 @@ async function run(): Promise<void> {
   const log = createLogger('recovery', config);
   const shutdown = new Shutdown(log, DRAIN_MS);
   obeySupervisor(() => void shutdown.end('the supervising process is gone'));
-  const store = await openStore(config.store);
+  const store = await openStore(config.store, { kind: 'recovery' });
   let recovery: RunningRecovery | null = null;
   try {
     const site = await requireSite(store);

@@ -49,7 +49,7 @@ async function work(config: Config, concurrency: number): Promise<void> {
   const shutdown = new Shutdown(log, config.worker.drainMs + SHUTDOWN_MARGIN_MS);
   obeySupervisor(() => void shutdown.end('the supervising process is gone'));
   checkPoolSize(config.store, concurrency);
-  const store = await openStore(config.store, { concurrency });
+  const store = await openStore(config.store, { concurrency, kind: 'worker' });
   const site = await requireSite(store);
   const worker = await startWorker({
     ...{ config, store, keyFolder, log, concurrency },

@@ -1,5 +1,6 @@
 import type { StoreSetting } from '../config/index.js';
 import { systemClock, type Clock } from '../ops/clock.js';
+import type { ProcessKind } from './mssql/grants.js';
 import type { SiteStore } from './site-store.js';
 import { openSqlite } from './sqlite/open-sqlite.js';
 
@@ -14,6 +15,8 @@ export interface OpenStoreOptions {
   readonly clock?: Clock;
   /** Calls made at once: how many connections to SQL Server may be open where the location does not say. */
   readonly concurrency?: number;
+  /** Whose rights the login to SQL Server must have; the start names those that are missing. */
+  readonly kind?: ProcessKind;
 }
 
 /** Connections of a process that says nothing about its concurrency. */
@@ -36,7 +39,10 @@ export async function openStore(location: StoreLocation, options: OpenStoreOptio
       // Only who uses SQL Server loads its driver, which is large.
       const { openMssql } = await import('./mssql/open-mssql.js');
       const poolMax = location.poolMax ?? options.concurrency ?? DEFAULT_POOL_MAX;
-      return openMssql(location.target, { readOnly, clock, poolMax });
+      return openMssql(location.target, {
+        ...{ readOnly, clock, poolMax },
+        ...(options.kind === undefined ? {} : { kind: options.kind }),
+      });
     }
   }
 }

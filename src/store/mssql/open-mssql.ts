@@ -3,6 +3,7 @@ import type { Clock } from '../../ops/clock.js';
 import { MpeError } from '../../ops/errors.js';
 import { refuseUnfinishedCopy } from './copy-record.js';
 import { durability } from './durability.js';
+import { requireGrants, type ProcessKind } from './grants.js';
 import { checkSchema, loadMigrations } from './migrate.js';
 import { MssqlStore } from './mssql-store.js';
 import { openConnection } from './open-connection.js';
@@ -15,6 +16,8 @@ export interface OpenMssqlOptions {
   readonly clock: Clock;
   /** Connections at most. */
   readonly poolMax: number;
+  /** The login must have the rights of this kind of process; absent: what it does will tell. */
+  readonly kind?: ProcessKind;
 }
 
 /**
@@ -22,13 +25,15 @@ export interface OpenMssqlOptions {
  * release's (`mpe migrate` makes it so).
  *
  * @throws MpeError SCHEMA_MISMATCH, COPY_UNFINISHED, STORE_NOT_DURABLE, STORE_TRANSIENT where the
- *   server does not answer, STORE_FAILED where it refuses the login.
+ *   server does not answer, STORE_FAILED where it refuses the login or does not give it the rights.
  */
 export async function openMssql(target: SqlServerTarget, options: OpenMssqlOptions): Promise<MssqlStore> {
   const name = sqlServerName(target);
   const connection = await openConnection(target, options.poolMax);
   try {
     await run(`reading the schema of ${name}`, () => checkSchema(connection, loadMigrations()));
+    const { kind } = options;
+    if (kind !== undefined) await run(`reading the rights in ${name}`, () => requireGrants(connection, kind));
     await run(`reading the state of ${name}`, () => refuseUnfinishedCopy(connection));
     if (!options.readOnly) {
       const report = await run(`reading the durability of ${name}`, () => durability(connection));
