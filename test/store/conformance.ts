@@ -7,6 +7,7 @@ import { keptMessages } from './conformance/kept-messages.js';
 import { publishedViews } from './conformance/published-views.js';
 import { races } from './conformance/races.js';
 import { readers } from './conformance/readers.js';
+import { roundTrips } from './conformance/round-trips.js';
 import { secretsAndProofs } from './conformance/secrets.js';
 import { siteRows } from './conformance/site.js';
 
@@ -16,16 +17,26 @@ export interface TestDatabase {
   open(options?: { readOnly?: boolean }): Promise<SiteStore>;
   /** What a child process gives to `openStore`. */
   readonly location: StoreLocation;
-  /** Runs SQL past the store; throws what the database says. */
+  /**
+   * Runs SQL past the store; throws what the database says. GUIDs come in lower case, times as
+   * `2026-10-25 00:30:00.000`, switches as 0 and 1.
+   */
   sql(text: string): Promise<Record<string, unknown>[]>;
+  /** A time as a literal of its SQL. */
+  time(ms: number): string;
+  /** Bytes as a literal of its SQL. */
+  bytes(hex: string): string;
 }
 
-/** Makes an empty database, gone with the test. */
-export type MakeDatabase = () => Promise<TestDatabase>;
+/**
+ * Makes a database for one test, gone with it. It is as an operator prepares it for the first start;
+ * `schema: false`: as it is before that.
+ */
+export type MakeDatabase = (options?: { readonly schema?: boolean }) => Promise<TestDatabase>;
 
 /**
- * What every site database must do. Runs on real databases only; the suite knows no dialect beyond
- * the SQL that both take.
+ * What every site database must do. Runs on real databases only; the suite knows no dialect: its
+ * own SQL is what both take, with literals by {@link TestDatabase}.
  */
 export function storeConformance(name: string, make: MakeDatabase): void {
   describe(`site database: ${name}`, () => {
@@ -36,6 +47,7 @@ export function storeConformance(name: string, make: MakeDatabase): void {
     readers(make);
     keptMessages(make);
     publishedViews(make);
+    roundTrips(make);
     races(make);
   });
 }

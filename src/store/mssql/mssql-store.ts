@@ -1,0 +1,160 @@
+import type { Clock } from '../../ops/clock.js';
+import type { Guid } from '../../protocol/guid.js';
+import type { DataKeyRow } from '../../secrets/types.js';
+import type {
+  ClientRow,
+  CommitCandidate,
+  CommitPlan,
+  DeadLetterRow,
+  EnrolmentTokenRow,
+  HashLine,
+  OutcomeRow,
+  QuarantineRow,
+  RegistrationWrite,
+  RotationRequestRow,
+  SealingKeyRow,
+  SecretPosition,
+  SiteSeed,
+  SiteStore,
+  StoredSecret,
+} from '../site-store.js';
+import { apply } from './apply.js';
+import { batched } from './batched.js';
+import { classify } from './classify.js';
+import { commitRegistration } from './commit-registration.js';
+import type { Connection } from './connection.js';
+import { counts } from './counts.js';
+import { createSite } from './create-site.js';
+import { insertDataKey, readDataKeys } from './data-keys.js';
+import { addDeadLetter, countDeadLetterResend, findDeadLetters, redriveDeadLetter } from './dead-letters.js';
+import { durability } from './durability.js';
+import { insertEnrolmentToken, readEnrolmentTokens, revokeEnrolmentToken } from './enrolment-tokens.js';
+import { toStoreError } from './errors.js';
+import { findClients, findKeyOwners } from './find-client.js';
+import { findKeys } from './find-keys.js';
+import { hashLines } from './hash-lines.js';
+import { markDamaged } from './mark-damaged.js';
+import type { MessageKey } from './message-key.js';
+import { openRotationRequest } from './open-rotation-request.js';
+import { findOutcomes, pruneOutcomes, resolveKept } from './outcomes.js';
+import { probeWrite } from './probe-write.js';
+import { findQuarantined, quarantine } from './quarantine.js';
+import { readFingerprintKey, readPolicies, readSite } from './read-site.js';
+import { run } from './run.js';
+import { insertSealingKey, readSealingKeys } from './sealing-keys.js';
+import { secretsPage } from './secrets-page.js';
+import { setClientState } from './set-client-state.js';
+import { appendSiteDocument, readSiteDocument } from './site-documents.js';
+import { secretsStoredAfter } from './stored-after.js';
+import { streamSecrets } from './stream-secrets.js';
+import { traceMessage } from './trace-message.js';
+
+/** Outcomes removed in one transaction. */
+const PRUNE_BATCH = 1000;
+
+/**
+ * The site database on SQL Server: a pool of connections, one operation a file. READ COMMITTED and
+ * no lock hints: constraints decide, whoever meets a rival's row reads again (again.ts).
+ *
+ * What workers look up for every message travels in batches (batched.ts).
+ */
+export class MssqlStore implements SiteStore {
+  readonly dialect = 'mssql';
+  readonly #c: Connection;
+  readonly #clock: Clock;
+  readonly #clients: (clientId: Guid) => Promise<ClientRow | null>;
+  readonly #outcomes: (key: MessageKey) => Promise<OutcomeRow | null>;
+  readonly #quarantined: (key: MessageKey) => Promise<QuarantineRow | null>;
+  readonly #deadLetters: (key: MessageKey) => Promise<DeadLetterRow | null>;
+
+  constructor(connection: Connection, clock: Clock) {
+    this.#c = connection;
+    this.#clock = clock;
+    this.#clients = batched((ids) => findClients(connection, ids));
+    this.#outcomes = batched((keys) => findOutcomes(connection, keys));
+    this.#quarantined = batched((keys) => findQuarantined(connection, keys));
+    this.#deadLetters = batched((keys) => findDeadLetters(connection, keys));
+  }
+
+  close = (): Promise<void> => this.#c.close();
+  durability = () => run('reading the durability settings', () => durability(this.#c));
+  probeWrite = (by: string) => run('the readiness write', () => probeWrite(this.#c, by, this.#clock.now()));
+
+  createSite = (seed: SiteSeed) => run('creating the site', () => createSite(this.#c, seed));
+  readSite = () => run('reading the site', () => readSite(this.#c));
+  readSiteDocument = () => run('reading the site document', () => readSiteDocument(this.#c));
+  appendSiteDocument = (version: number, jws: string) =>
+    run('adding a site document', () => appendSiteDocument(this.#c, version, jws, this.#clock.now()));
+  readSealingKeys = () => run('reading sealing keys', () => readSealingKeys(this.#c));
+  addSealingKey = (row: SealingKeyRow) => run('adding a sealing key', () => insertSealingKey(this.#c, row));
+  readFingerprintKey = () => run('reading the fingerprint key', () => readFingerprintKey(this.#c));
+  readPolicies = () => run('reading policies', () => readPolicies(this.#c));
+  insertDataKey = (row: DataKeyRow) => run('adding a data key', () => insertDataKey(this.#c, row));
+  readDataKeys = () => run('reading data keys', () => readDataKeys(this.#c));
+  insertEnrolmentToken = (row: EnrolmentTokenRow) =>
+    run('adding an enrolment token', () => insertEnrolmentToken(this.#c, row));
+  readEnrolmentTokens = () => run('reading enrolment tokens', () => readEnrolmentTokens(this.#c));
+  revokeEnrolmentToken = (tokenId: Guid, atMs: number) =>
+    run('revoking an enrolment token', () => revokeEnrolmentToken(this.#c, tokenId, atMs));
+
+  findClient = (clientId: Guid) => run('reading a client', () => this.#clients(clientId));
+  findKeyOwners = (kid: string) => run('reading key owners', () => findKeyOwners(this.#c, kid));
+  commitRegistration = (write: RegistrationWrite) =>
+    run('committing a registration', () => commitRegistration(this.#c, write));
+  setClientState = (clientId: Guid, state: 'ACTIVE' | 'BLOCKED', by: string) =>
+    run('setting a client state', () => setClientState(this.#c, clientId, state, by, this.#clock.now()));
+
+  classify = (candidates: readonly CommitCandidate[]) =>
+    run('classifying messages', () => classify(this.#c, candidates));
+  apply = (plans: readonly CommitPlan[]) => run('committing messages', () => apply(this.#c, plans));
+
+  findOutcome = (clientId: Guid, messageId: Guid) =>
+    run('reading an outcome', () => this.#outcomes({ clientId, messageId }));
+  findQuarantined = (clientId: Guid, messageId: Guid) =>
+    run('reading the quarantine', () => this.#quarantined({ clientId, messageId }));
+  findDeadLetter = (clientId: Guid, messageId: Guid) =>
+    run('reading dead letters', () => this.#deadLetters({ clientId, messageId }));
+  quarantine = (row: QuarantineRow, bound: number) =>
+    run('quarantining a message', () => quarantine(this.#c, row, bound));
+  addDeadLetter = (row: DeadLetterRow, bound: number) =>
+    run('adding a dead letter', () => addDeadLetter(this.#c, row, bound));
+  countDeadLetterResend = (clientId: Guid, messageId: Guid) =>
+    run('counting a re-send', () => countDeadLetterResend(this.#c, { clientId, messageId }));
+  redriveDeadLetter = (clientId: Guid, messageId: Guid, atMs: number) =>
+    run('redriving a dead letter', () => redriveDeadLetter(this.#c, { clientId, messageId }, atMs));
+
+  pruneOutcomes = (beforeMs: number): Promise<number> =>
+    run('pruning outcomes', async () => {
+      await resolveKept(this.#c);
+      for (let total = 0; ;) {
+        const pruned = await pruneOutcomes(this.#c, beforeMs, PRUNE_BATCH);
+        total += pruned;
+        if (pruned < PRUNE_BATCH) return total;
+      }
+    });
+
+  traceMessage = (messageId: Guid) => run('tracing a message', () => traceMessage(this.#c, messageId));
+  findKeys = (prefix: string, limit: number) => run('finding keys', () => findKeys(this.#c, prefix, limit));
+  counts = () => run('counting', () => counts(this.#c));
+
+  streamSecrets = (): AsyncIterable<StoredSecret> => ours('reading secrets', streamSecrets(this.#c));
+  secretsPage = (after: SecretPosition | null, limit: number) =>
+    run('reading secrets', () => secretsPage(this.#c, after, limit));
+  secretsStoredAfter = (place: string | null, limit: number) =>
+    run('reading new secrets', () => secretsStoredAfter(this.#c, place, limit));
+  markDamaged = (secretId: Uint8Array, generation: number, reason: string, atMs: number) =>
+    run('marking a secret', () => markDamaged(this.#c, secretId, generation, reason, atMs));
+  openRotationRequest = (row: RotationRequestRow, atMs: number) =>
+    run('opening a rotation request', () => openRotationRequest(this.#c, row, atMs));
+
+  hashLines = (): AsyncIterable<HashLine> => ours('reading the site hash', hashLines(this.#c));
+}
+
+/** The items of a stream, with its error as one of ours. */
+async function* ours<T>(doing: string, items: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* items;
+  } catch (error) {
+    throw toStoreError(error, doing);
+  }
+}
