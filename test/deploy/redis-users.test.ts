@@ -78,7 +78,10 @@ test('the health check of the containers says what readiness says', async () => 
     const script = join(DEPLOY, 'ready.mjs');
     return promisify(execFile)(process.execPath, [script, port]).then(
       ({ stdout }) => `0 ${stdout}`,
-      (error: { code: number; stdout: string }) => `${error.code} ${error.stdout}`,
+      (error: unknown) => {
+        const { code, stdout } = error as { code: number; stdout: string };
+        return `${code} ${stdout}`;
+      },
     );
   };
   expect(await ask(new URL(engine.opsUrl).port)).toMatch(/^0 \{"ready":true/);
