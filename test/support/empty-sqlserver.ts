@@ -19,19 +19,34 @@ export async function emptySqlServer(pool: mssql.ConnectionPool): Promise<boolea
     );
   const known = loadMigrations().map(({ number, digest }) => `${number} ${digest}`);
   if (migrations.recordset.map((row) => `${row.Number} ${row.Digest}`).join() !== known.join()) return false;
+  const tables = await tablesChildrenFirst(pool);
+  const counted = await pool
+    .request()
+    .query<{ Name: string }>(
+      tables
+        .map((name) => `SELECT '${name}' AS Name WHERE EXISTS (SELECT 1 FROM dbo.${name})`)
+        .join(' UNION ALL '),
+    );
+  const filled = tables.filter((table) => counted.recordset.some(({ Name }) => Name === table));
   const triggers = await pool
     .request()
     .query<{ Name: string; Parent: string }>(
-      `SELECT t.name AS Name, OBJECT_NAME(t.parent_id) AS Parent FROM sys.triggers t WHERE t.parent_id <> 0`,
+      'SELECT name AS Name, LOWER(OBJECT_NAME(parent_id)) AS Parent FROM sys.triggers WHERE parent_id <> 0',
     );
-  const switched = (word: 'DISABLE' | 'ENABLE'): string =>
-    triggers.recordset.map(({ Name, Parent }) => `${word} TRIGGER dbo.${Name} ON dbo.${Parent};`).join('\n');
-  const deletes = (await tablesChildrenFirst(pool)).map((table) => `DELETE FROM dbo.${table};`);
-  await pool
-    .request()
-    .batch(
-      ['BEGIN TRANSACTION;', switched('DISABLE'), ...deletes, SEED, switched('ENABLE'), 'COMMIT;'].join('\n'),
-    );
+  const switched = (word: 'DISABLE' | 'ENABLE'): string[] =>
+    triggers.recordset
+      .filter(({ Parent }) => filled.includes(Parent))
+      .map(({ Name, Parent }) => `${word} TRIGGER dbo.${Name} ON dbo.${Parent};`);
+  const deletes = filled.map((table) => `DELETE FROM dbo.${table};`);
+  const batch = [
+    'BEGIN TRANSACTION;',
+    ...switched('DISABLE'),
+    ...deletes,
+    SEED,
+    ...switched('ENABLE'),
+    'COMMIT;',
+  ];
+  await pool.request().batch(batch.join('\n'));
   return true;
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../ops/clock.js';
+import { MpeError } from '../../ops/errors.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { DataKeyRow } from '../../secrets/types.js';
 import type {
@@ -62,14 +63,17 @@ export class MssqlStore implements SiteStore {
   readonly dialect = 'mssql';
   readonly #c: Connection;
   readonly #clock: Clock;
+  readonly #readOnly: boolean;
   readonly #clients: (clientId: Guid) => Promise<ClientRow | null>;
   readonly #outcomes: (key: MessageKey) => Promise<OutcomeRow | null>;
   readonly #quarantined: (key: MessageKey) => Promise<QuarantineRow | null>;
   readonly #deadLetters: (key: MessageKey) => Promise<DeadLetterRow | null>;
 
-  constructor(connection: Connection, clock: Clock) {
+  /** @param options `readOnly`: every write is refused, as by a read-only SQLite connection */
+  constructor(connection: Connection, clock: Clock, options: { readonly readOnly?: boolean } = {}) {
     this.#c = connection;
     this.#clock = clock;
+    this.#readOnly = options.readOnly ?? false;
     this.#clients = batched((ids) => findClients(connection, ids));
     this.#outcomes = batched((keys) => findOutcomes(connection, keys));
     this.#quarantined = batched((keys) => findQuarantined(connection, keys));
@@ -78,35 +82,39 @@ export class MssqlStore implements SiteStore {
 
   close = (): Promise<void> => this.#c.close();
   durability = () => run('reading the durability settings', () => durability(this.#c));
-  probeWrite = (by: string) => run('the readiness write', () => probeWrite(this.#c, by, this.#clock.now()));
+  probeWrite = (by: string) =>
+    this.#write('the readiness write', () => probeWrite(this.#c, by, this.#clock.now()));
 
-  createSite = (seed: SiteSeed) => run('creating the site', () => createSite(this.#c, seed));
+  createSite = (seed: SiteSeed) => this.#write('creating the site', () => createSite(this.#c, seed));
   readSite = () => run('reading the site', () => readSite(this.#c));
   readSiteDocument = () => run('reading the site document', () => readSiteDocument(this.#c));
   appendSiteDocument = (version: number, jws: string) =>
-    run('adding a site document', () => appendSiteDocument(this.#c, version, jws, this.#clock.now()));
+    this.#write('adding a site document', () => appendSiteDocument(this.#c, version, jws, this.#clock.now()));
   readSealingKeys = () => run('reading sealing keys', () => readSealingKeys(this.#c));
-  addSealingKey = (row: SealingKeyRow) => run('adding a sealing key', () => insertSealingKey(this.#c, row));
+  addSealingKey = (row: SealingKeyRow) =>
+    this.#write('adding a sealing key', () => insertSealingKey(this.#c, row));
   readFingerprintKey = () => run('reading the fingerprint key', () => readFingerprintKey(this.#c));
   readPolicies = () => run('reading policies', () => readPolicies(this.#c));
-  insertDataKey = (row: DataKeyRow) => run('adding a data key', () => insertDataKey(this.#c, row));
+  insertDataKey = (row: DataKeyRow) => this.#write('adding a data key', () => insertDataKey(this.#c, row));
   readDataKeys = () => run('reading data keys', () => readDataKeys(this.#c));
   insertEnrolmentToken = (row: EnrolmentTokenRow) =>
-    run('adding an enrolment token', () => insertEnrolmentToken(this.#c, row));
+    this.#write('adding an enrolment token', () => insertEnrolmentToken(this.#c, row));
   readEnrolmentTokens = () => run('reading enrolment tokens', () => readEnrolmentTokens(this.#c));
   revokeEnrolmentToken = (tokenId: Guid, atMs: number) =>
-    run('revoking an enrolment token', () => revokeEnrolmentToken(this.#c, tokenId, atMs));
+    this.#write('revoking an enrolment token', () => revokeEnrolmentToken(this.#c, tokenId, atMs));
 
   findClient = (clientId: Guid) => run('reading a client', () => this.#clients(clientId));
   findKeyOwners = (kid: string) => run('reading key owners', () => findKeyOwners(this.#c, kid));
   commitRegistration = (write: RegistrationWrite) =>
-    run('committing a registration', () => commitRegistration(this.#c, write));
+    this.#write('committing a registration', () => commitRegistration(this.#c, write));
   setClientState = (clientId: Guid, state: 'ACTIVE' | 'BLOCKED', by: string) =>
-    run('setting a client state', () => setClientState(this.#c, clientId, state, by, this.#clock.now()));
+    this.#write('setting a client state', () =>
+      setClientState(this.#c, clientId, state, by, this.#clock.now()),
+    );
 
   classify = (candidates: readonly CommitCandidate[]) =>
     run('classifying messages', () => classify(this.#c, candidates));
-  apply = (plans: readonly CommitPlan[]) => run('committing messages', () => apply(this.#c, plans));
+  apply = (plans: readonly CommitPlan[]) => this.#write('committing messages', () => apply(this.#c, plans));
 
   findOutcome = (clientId: Guid, messageId: Guid) =>
     run('reading an outcome', () => this.#outcomes({ clientId, messageId }));
@@ -115,16 +123,16 @@ export class MssqlStore implements SiteStore {
   findDeadLetter = (clientId: Guid, messageId: Guid) =>
     run('reading dead letters', () => this.#deadLetters({ clientId, messageId }));
   quarantine = (row: QuarantineRow, bound: number) =>
-    run('quarantining a message', () => quarantine(this.#c, row, bound));
+    this.#write('quarantining a message', () => quarantine(this.#c, row, bound));
   addDeadLetter = (row: DeadLetterRow, bound: number) =>
-    run('adding a dead letter', () => addDeadLetter(this.#c, row, bound));
+    this.#write('adding a dead letter', () => addDeadLetter(this.#c, row, bound));
   countDeadLetterResend = (clientId: Guid, messageId: Guid) =>
-    run('counting a re-send', () => countDeadLetterResend(this.#c, { clientId, messageId }));
+    this.#write('counting a re-send', () => countDeadLetterResend(this.#c, { clientId, messageId }));
   redriveDeadLetter = (clientId: Guid, messageId: Guid, atMs: number) =>
-    run('redriving a dead letter', () => redriveDeadLetter(this.#c, { clientId, messageId }, atMs));
+    this.#write('redriving a dead letter', () => redriveDeadLetter(this.#c, { clientId, messageId }, atMs));
 
   pruneOutcomes = (beforeMs: number): Promise<number> =>
-    run('pruning outcomes', async () => {
+    this.#write('pruning outcomes', async () => {
       await resolveKept(this.#c);
       for (let total = 0; ;) {
         const pruned = await pruneOutcomes(this.#c, beforeMs, PRUNE_BATCH);
@@ -143,9 +151,17 @@ export class MssqlStore implements SiteStore {
   secretsStoredAfter = (place: string | null, limit: number) =>
     run('reading new secrets', () => secretsStoredAfter(this.#c, place, limit));
   markDamaged = (secretId: Uint8Array, generation: number, reason: string, atMs: number) =>
-    run('marking a secret', () => markDamaged(this.#c, secretId, generation, reason, atMs));
+    this.#write('marking a secret', () => markDamaged(this.#c, secretId, generation, reason, atMs));
   openRotationRequest = (row: RotationRequestRow, atMs: number) =>
-    run('opening a rotation request', () => openRotationRequest(this.#c, row, atMs));
+    this.#write('opening a rotation request', () => openRotationRequest(this.#c, row, atMs));
+
+  /** Runs work that writes. */
+  #write<T>(doing: string, work: () => Promise<T>): Promise<T> {
+    if (!this.#readOnly) return run(doing, work);
+    return Promise.reject(
+      new MpeError('STORE_FAILED', `${doing}: this process opened the site database to read it only`),
+    );
+  }
 
   hashLines = (): AsyncIterable<HashLine> => ours('reading the site hash', hashLines(this.#c));
 }

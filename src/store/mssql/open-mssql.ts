@@ -39,7 +39,7 @@ export async function openMssql(target: SqlServerTarget, options: OpenMssqlOptio
       const report = await run(`reading the durability of ${name}`, () => durability(connection));
       if (!report.durable) throw new MpeError('STORE_NOT_DURABLE', `${name}: ${report.detail}`);
     }
-    return new MssqlStore(connection, options.clock);
+    return new MssqlStore(connection, options.clock, { readOnly: options.readOnly });
   } catch (error) {
     await connection.close();
     throw error;

@@ -115,6 +115,49 @@ export function clonesAndRegistration(make: MakeDatabase): void {
       await Promise.all(stores.map((store) => store.close()));
     });
 
+    it('lets 5 of 20 clients in by 5 uses, each delivered twice at once: no client is told both', async () => {
+      const database = await make();
+      const first = await database.open();
+      await first.createSite(siteSeed(5));
+      const stores = [first, await database.open(), await database.open()];
+      const results = await Promise.all(
+        Array.from({ length: 40 }, (_, n) => stores[n % 3]!.commitRegistration(write(1 + Math.floor(n / 2)))),
+      );
+      const told = Array.from({ length: 20 }, (_, n) =>
+        results
+          .slice(2 * n, 2 * n + 2)
+          .map((result) => (result.status === 'REFUSED' ? result.reason : result.status))
+          .sort()
+          .join(' '),
+      );
+      expect(told.filter((words) => words === 'ALREADY_REGISTERED REGISTERED')).toHaveLength(5);
+      expect(told.filter((words) => words === 'TOKEN_REFUSED TOKEN_REFUSED')).toHaveLength(15);
+      expect(await usesLeft(first)).toBe(0);
+      expect((await first.counts()).clients).toBe(5);
+      await Promise.all(stores.map((store) => store.close()));
+    });
+
+    it('gives one of several new keys that the current key proves the next epoch', async () => {
+      const database = await make();
+      const first = await database.open();
+      await first.createSite(siteSeed());
+      await register(first, 1);
+      const stores = [first, await database.open(), await database.open()];
+      const results = await Promise.all(
+        Array.from({ length: 9 }, (_, n) =>
+          stores[n % 3]!.commitRegistration(
+            write(1, { kid: `kid-new-${n}`, provenByKid: 'kid-of-1', enrolmentTokenHash: null }),
+          ),
+        ),
+      );
+      expect(results.filter((result) => result.status === 'REGISTERED')).toEqual([
+        { status: 'REGISTERED', reason: 'NONE', epoch: 2 },
+      ]);
+      expect(results.filter((result) => result.reason === 'CLIENT_EXISTS')).toHaveLength(8);
+      expect((await first.findClient(id('client', 1)))?.keys).toHaveLength(2);
+      await Promise.all(stores.map((store) => store.close()));
+    });
+
     it('starts a new epoch for a new key that the current key proves, without a token', async () => {
       const store = await fresh(1);
       await store.commitRegistration(write(1));
