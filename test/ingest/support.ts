@@ -291,7 +291,8 @@ async function makeKeys(): Promise<Partial<SiteMaterial>> {
   return { certificate, tls, sealingKeys };
 }
 
-function exchange(sent: ReturnType<typeof httpRequest>, body?: Uint8Array): Promise<Answer> {
+/** Sends a request and reads its answer. */
+export function exchange(sent: ReturnType<typeof httpRequest>, body?: Uint8Array): Promise<Answer> {
   return new Promise((resolve, reject) => {
     sent.once('error', reject);
     sent.once('response', (response) => {

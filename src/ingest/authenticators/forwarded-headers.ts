@@ -52,6 +52,7 @@ function lineOf(request: IncomingMessage, name: string): string | null {
 }
 
 function readEscapedPem(text: string): Buffer {
+  if (/\s/.test(text)) throw new Error('it is not URL-encoded');
   let pem: string;
   try {
     pem = decodeURIComponent(text);

@@ -64,7 +64,8 @@ export class ClientCertificates {
    */
   check(leaf: Uint8Array, sent: readonly Uint8Array[]): CertificateIdentity {
     const nowMs = this.#clock.now();
-    const fingerprint = createHash('sha256').update(leaf).digest('base64');
+    // With what came along: an answer must not depend on what another request brought.
+    const fingerprint = digestOf([leaf, ...sent]);
     const known = this.#good.get(fingerprint);
     if (known?.generation === this.#crls.generation && nowMs < known.untilMs) return known;
     this.#good.delete(fingerprint);
@@ -106,6 +107,13 @@ export class ClientCertificates {
   close(): void {
     this.#crls.close();
   }
+}
+
+function digestOf(certificates: readonly Uint8Array[]): string {
+  const hash = createHash('sha256');
+  // DER says where it ends, so no two lists run together.
+  for (const der of certificates) hash.update(der);
+  return hash.digest('base64');
 }
 
 function read(der: Uint8Array): ReadCertificate {

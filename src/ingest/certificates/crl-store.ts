@@ -8,7 +8,8 @@ const MAX_BYTES = 32 * 1024 * 1024;
 const LOOK_EVERY_MS = 10_000;
 /** The same fault is logged once in so long. */
 const TELL_EVERY_MS = 60_000;
-const PEM = /-----BEGIN X509 CRL-----([\s\S]+?)-----END X509 CRL-----/g;
+/** RFC 7468 says `X509 CRL`; some tools write `CRL`. */
+const PEM = /-----BEGIN (?:X509 )?CRL-----([\s\S]+?)-----END (?:X509 )?CRL-----/g;
 
 /** One file as it was last read. */
 interface CrlFile {

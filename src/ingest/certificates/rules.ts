@@ -78,6 +78,9 @@ function checkStrength({ node, asn }: ReadCertificate, what: string, isRoot: boo
 }
 
 function checkLeaf({ asn }: ReadCertificate): void {
+  if (asn.getExtension(x509.BasicConstraintsExtension)?.ca === true) {
+    throw new CertificateRefused('WRONG_USAGE', 'the certificate is that of a CA');
+  }
   const usages = asn.getExtension(x509.ExtendedKeyUsageExtension)?.usages ?? [];
   if (!usages.map(String).includes(CLIENT_AUTH)) {
     throw new CertificateRefused(
