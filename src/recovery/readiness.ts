@@ -18,14 +18,23 @@ const MARGIN_MS = 10_000;
 export class RecoveryReadiness {
   readonly #alarms: Alarms;
   readonly #everyMs: number;
-  readonly #hasCertificate: boolean;
+  readonly #certificateText: string;
   #lastEnded: number | null = null;
   #lastError: string | null = null;
+  #wasFine = false;
 
-  constructor(alarms: Alarms, everyMs: number, hasCertificate: boolean) {
+  /** @param site - whether it has a certificate, and consented to plain text */
+  constructor(
+    alarms: Alarms,
+    everyMs: number,
+    site: { readonly certificate: object | null; readonly document: { readonly plaintextConsent: boolean } },
+  ) {
     this.#alarms = alarms;
     this.#everyMs = everyMs;
-    this.#hasCertificate = hasCertificate;
+    const without = site.document.plaintextConsent
+      ? 'none: this site stores plain text by consent'
+      : 'none, and no consent to plain text: no secret can be stored';
+    this.#certificateText = site.certificate === null ? without : 'ok';
   }
 
   /** Returns whether this was the first round that was fine. */
@@ -42,12 +51,10 @@ export class RecoveryReadiness {
     this.#lastError = isMpeError(error) ? error.code : 'INTERNAL';
   }
 
-  #wasFine = false;
-
   readonly checks: Readonly<Record<string, ReadyCheck>> = {
     certificate: () => {
       this.#refuse('CERTIFICATE');
-      return Promise.resolve(this.#hasCertificate ? 'ok' : 'none: this site stores plain text by consent');
+      return Promise.resolve(this.#certificateText);
     },
     canary: () => {
       this.#refuse('DATA_KEYS');

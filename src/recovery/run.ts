@@ -56,7 +56,7 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
     walk: new SecretWalk(store),
     sample: config.recovery.canarySample,
   });
-  const readiness = new RecoveryReadiness(alarms, config.recovery.canaryMs, site.certificate !== null);
+  const readiness = new RecoveryReadiness(alarms, config.recovery.canaryMs, site);
   logStart(options, site);
 
   const closing = new AbortController();

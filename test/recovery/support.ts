@@ -156,7 +156,7 @@ export class Vault {
       walk: new SecretWalk(store),
       ...more,
     });
-    const readiness = new RecoveryReadiness(alarms, 60_000, site.certificate !== null);
+    const readiness = new RecoveryReadiness(alarms, 60_000, site);
     onTestFinished(() => {
       site.keys.close();
       metrics.close();
