@@ -197,9 +197,10 @@ describeSqlServer('logins with the roles', () => {
     const gateway = await login(database, 'mpe_gateway');
     const error = await as(gateway, 'worker').catch((caught: unknown) => caught as Error);
     expect(error).toMatchObject({ code: 'STORE_FAILED' });
-    expect(String(error)).toContain('GRANT INSERT ON dbo.MPE_Outcomes TO mpe_worker;');
-    expect(String(error)).toContain('GRANT UPDATE ON dbo.MPE_EnrolmentTokens (UsesLeft) TO mpe_worker;');
-    expect(String(error)).not.toContain('GRANT SELECT ON dbo.MPE_Outcomes TO');
+    const { message } = error as Error;
+    expect(message).toContain('GRANT INSERT ON dbo.MPE_Outcomes TO mpe_worker;');
+    expect(message).toContain('GRANT UPDATE ON dbo.MPE_EnrolmentTokens (UsesLeft) TO mpe_worker;');
+    expect(message).not.toContain('GRANT SELECT ON dbo.MPE_Outcomes TO');
     await expect(as(await login(database, null), 'gateway')).rejects.toMatchObject({
       code: expect.stringMatching(/SCHEMA_MISMATCH|STORE_FAILED/) as string,
     });
