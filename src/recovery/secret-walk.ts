@@ -4,7 +4,7 @@ import type { SecretPosition, SiteStore, StoredSecret } from '../store/site-stor
 /** New secrets that one round opens at most: a burst is worked off over the next rounds. */
 const NEW_A_ROUND = 10_000;
 /** Secrets read at a time: bounds memory (a package has up to 16 KiB) and the time of one statement. */
-const PAGE = 200;
+const PAGE = 100;
 /** New secrets that the first round of a process goes back to. */
 const FIRST_PAGE = 1000;
 

@@ -1,4 +1,5 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { Vault } from './support.js';
 
@@ -14,6 +15,11 @@ test('thousands of secrets: no more memory, and the event loop stays free', asyn
   const canary = await vault.canary({ sample: SECRETS });
   await canary.round();
   const before = process.memoryUsage().heapUsed;
+  // What a busy machine takes from a process that does nothing.
+  const idle = monitorEventLoopDelay({ resolution: 5 });
+  idle.enable();
+  await sleep(500);
+  idle.disable();
   const startedAt = performance.now();
   let opened = 0;
   // What the canary itself holds, it holds in every round; a busy machine holds some.
@@ -32,6 +38,6 @@ test('thousands of secrets: no more memory, and the event loop stays free', asyn
       `heap ${grownMb.toFixed(0)} MiB more after ${opened} secrets`,
   );
   expect(opened).toBe(3 * SECRETS);
-  expect(longestMs).toBeLessThan(100);
+  expect(longestMs).toBeLessThan(100 + idle.max / 1e6);
   expect(grownMb).toBeLessThan(64);
 }, 180_000);
