@@ -10,7 +10,7 @@ export type SiteReader = Pick<SiteStore, 'dialect' | 'readSite' | 'hashLines'>;
 export interface CopySource {
   /** The same database as the engine sees it. */
   readonly store: SiteReader;
-  /** Its tables whose names start with MPE_, with the names of their columns. */
+  /** Its tables whose names start with MPE_, with their columns; all names in lower case, as some servers keep them. */
   schema(): Promise<ReadonlyMap<string, readonly string[]>>;
   /** Rows of a part. */
   count(part: CopyPart): Promise<number>;

@@ -4,7 +4,7 @@ import { TableDigest } from './digest.js';
 import { wholeTable } from './parts.js';
 import type { SiteState } from './record.js';
 import type { CopySource } from './side.js';
-import { COPY_TABLES, columnsFor, NOT_COPIED } from './tables.js';
+import { copiedSchema, COPY_TABLES, isLeftOut } from './tables.js';
 
 /** Called with the number of rows read so far. */
 export type OnRows = (rows: number) => void;
@@ -50,23 +50,15 @@ export async function countAll(side: CopySource): Promise<number> {
  */
 export async function checkCopySchema(side: CopySource, which: string): Promise<void> {
   const schema = await side.schema();
-  const known = new Map(
-    COPY_TABLES.map((table) => [
-      table.name,
-      columnsFor(table, side.store.dialect)
-        .map(({ name }) => name)
-        .concat(table.surrogate ?? []),
-    ]),
-  );
+  const known = copiedSchema(side.store.dialect);
   for (const [name, columns] of schema) {
-    if (name in NOT_COPIED) continue;
+    if (isLeftOut(name)) continue;
     const expected = known.get(name);
-    const unknown = expected === undefined ? name : columns.find((column) => !expected.includes(column));
-    if (unknown === undefined) continue;
+    const stray = expected === undefined ? '' : columns.find((column) => !expected.includes(column));
+    if (stray === undefined) continue;
     throw new MpeError(
       'SCHEMA_MISMATCH',
-      `${which} is of a newer release: this one does not know ${expected === undefined ? '' : `${name}.`}${unknown}; ` +
-        'copy it with the newer one',
+      `${which} is of a newer release: this one does not know ${stray === '' ? name : `${name}.${stray}`}; copy it with the newer one`,
     );
   }
   for (const [name, columns] of known) {

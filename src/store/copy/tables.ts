@@ -87,6 +87,11 @@ export const COPY_TABLES: readonly CopyTable[] = [
     'Kid:word Alg:word PublicJwk:json WrappedPrivate:word State:word CreatedAt:time',
     'Kid',
   ),
+  table(
+    'SealingKeyArchive',
+    'Kid:word CertificateThumbprint:word Alg:word PublicJwk:json Wrapped:word CreatedAt:time ArchivedAt:time',
+    'Kid CertificateThumbprint',
+  ),
   table('FingerprintKeys', 'FingerprintKeyId:guid Wrapped:word CreatedAt:time', 'FingerprintKeyId'),
   table(
     'Policies',
@@ -212,4 +217,20 @@ export const COPY_TABLES: readonly CopyTable[] = [
 /** The columns that a dialect has. */
 export function columnsFor(table: CopyTable, dialect: Dialect): readonly CopyColumn[] {
   return dialect === 'mssql' ? table.columns : table.columns.filter((column) => !column.ordinal);
+}
+
+/** The tables and columns that a copy takes, by their names in lower case: what a schema must hold. */
+export function copiedSchema(dialect: Dialect): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    COPY_TABLES.map((table) => {
+      const columns = columnsFor(table, dialect).map(({ name }) => name);
+      const all = table.surrogate === null ? columns : [...columns, table.surrogate];
+      return [table.name.toLowerCase(), all.map((name) => name.toLowerCase())];
+    }),
+  );
+}
+
+/** Whether a table of a schema stays where it is; its name in lower case. */
+export function isLeftOut(name: string): boolean {
+  return Object.keys(NOT_COPIED).some((one) => one.toLowerCase() === name);
 }

@@ -7,17 +7,17 @@ import type { JsonRow } from './json-rows.js';
 import { bigintOf, bytesOf, rowsOf, sqlTime, type JsonValue } from './parameters.js';
 import { firstRow, firstSet, type Session, type SqlRow } from './session.js';
 
-/** The tables of a site database with the names of their columns, computed ones left out. */
+/** The tables of a site database with their columns, computed ones left out; names in lower case. */
 export async function tablesOf(session: Session): Promise<ReadonlyMap<string, readonly string[]>> {
   const tables = new Map<string, string[]>();
   const sets = await session.query(
     `SELECT t.name AS TableName, c.name AS ColumnName
      FROM sys.tables t JOIN sys.columns c ON c.object_id = t.object_id
-     WHERE t.name LIKE 'MPE[_]%' AND c.is_computed = 0;`,
+     WHERE LOWER(t.name) LIKE 'mpe[_]%' AND c.is_computed = 0;`,
   );
   for (const row of firstSet(sets)) {
-    const name = text(row, 'TableName');
-    tables.set(name, [...(tables.get(name) ?? []), text(row, 'ColumnName')]);
+    const name = text(row, 'TableName').toLowerCase();
+    tables.set(name, [...(tables.get(name) ?? []), text(row, 'ColumnName').toLowerCase()]);
   }
   return tables;
 }

@@ -4,7 +4,7 @@ import { columnsFor, type CopyColumn, type NeutralRow, type NeutralValue } from 
 import { integer } from './columns.js';
 import type { Connection, SqlParameter, SqlValue } from './connection.js';
 
-/** The tables of a site database with the names of their columns. */
+/** The tables of a site database with their columns; names in lower case. */
 export function tablesOf(c: Connection): ReadonlyMap<string, readonly string[]> {
   const tables = new Map<string, string[]>();
   for (const row of c.all(
@@ -12,8 +12,8 @@ export function tablesOf(c: Connection): ReadonlyMap<string, readonly string[]> 
      FROM pragma_table_list t JOIN pragma_table_info(t.name) i
      WHERE t.type = 'table' AND t.name LIKE 'MPE\\_%' ESCAPE '\\'`,
   )) {
-    const name = String(row['TableName']);
-    tables.set(name, [...(tables.get(name) ?? []), String(row['ColumnName'])]);
+    const name = String(row['TableName']).toLowerCase();
+    tables.set(name, [...(tables.get(name) ?? []), String(row['ColumnName']).toLowerCase()]);
   }
   return tables;
 }

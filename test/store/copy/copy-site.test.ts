@@ -7,9 +7,10 @@ import type { CopySource, CopyTarget } from '../../../src/store/copy/side.js';
 import { COPY_TABLES } from '../../../src/store/copy/tables.js';
 import { openStore } from '../../../src/store/open-store.js';
 import { Connection } from '../../../src/store/sqlite/connection.js';
+import { createSite } from '../../../src/store/sqlite/create-site.js';
 import { loadMigrations, migrate } from '../../../src/store/sqlite/migrate.js';
 import { tempFolder } from '../../support/temp.js';
-import { T0 } from '../world.js';
+import { siteSeed, T0 } from '../world.js';
 import { addClient, allRows, fillEveryTable } from './fill.js';
 
 /** A source with rows in every table, and a place for the target. */
@@ -146,19 +147,28 @@ describe('a copy', () => {
     connection.close();
     await expect(copy(from, to)).rejects.toMatchObject({
       code: 'SCHEMA_MISMATCH',
-      message: expect.stringContaining('MPE_Clients.Colour'),
+      message: expect.stringContaining('mpe_clients.colour'),
     });
   });
 
-  it('reads a source of the release before the migration of copies', async () => {
+  it('asks for the migration of a source that is of an older release, and does not do it', async () => {
     const folder = tempFolder('mpe-copy-');
     const from = join(folder, 'from.db');
     const connection = Connection.open(from, { readOnly: false });
     migrate(connection, loadMigrations().slice(0, 1), T0);
-    fillEveryTable(connection);
+    createSite(connection, siteSeed());
     connection.close();
-    await expect(copy(from, join(folder, 'to.db'))).resolves.toMatchObject({ wasFinished: false });
-    // It was read and nothing else.
+    const { source, target } = await sides(from, join(folder, 'to.db'));
+    const schema = source.schema.bind(source);
+    // As if a later migration had brought a column of the clients.
+    source.schema = async () =>
+      new Map(
+        [...(await schema())].map(([name, columns]) => [name, columns.filter((one) => one !== 'epoch')]),
+      );
+    await expect(copySite(source, target, options)).rejects.toMatchObject({
+      code: 'SCHEMA_MISMATCH',
+      message: expect.stringContaining('mpe migrate'),
+    });
     const after = Connection.open(from, { readOnly: true });
     expect(after.all('SELECT Number FROM MPE_Migrations')).toHaveLength(1);
     after.close();

@@ -27,6 +27,10 @@ export function fillEveryTable(c: Connection): void {
   };
   const rank = { Epoch: 1, Sequence: 9_223_372_036_854_775_807n, Digest: hash('digest') };
 
+  run('SealingKeyArchive', {
+    ...{ Kid: 'old', CertificateThumbprint: 'x', Alg: 'RSA-OAEP-256', PublicJwk: '{}', Wrapped: 'a.b' },
+    ...{ CreatedAt: T0, ArchivedAt: T0 + 1 },
+  });
   run(
     'Clients',
     { ...clientRow(client), MachineName: AWKWARD, Tag: '' },
@@ -280,4 +284,9 @@ export function allRows(path: string, table: CopyTable): unknown[] {
   const rows = connection.all(`SELECT ${names.join(', ')} FROM ${table.name} ORDER BY ${order}`);
   connection.close();
   return rows;
+}
+
+/** Tables and their columns in one order, to compare. */
+export function sorted(schema: Iterable<readonly [string, readonly string[]]>): readonly string[] {
+  return [...schema].map(([name, columns]) => `${name}: ${[...columns].sort().join(' ')}`).sort();
 }
