@@ -1,0 +1,107 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { cpSync, existsSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { migrateStore } from '../../src/store/migrate-store.js';
+import { openStore, type StoreLocation } from '../../src/store/open-store.js';
+import { ROOT } from '../support/engine-process.js';
+import { describeSqlServer, makeSqlServerDatabase } from '../support/sqlserver.js';
+import { tempFolder } from '../support/temp.js';
+import { id, register, siteSeed } from './world.js';
+
+// Two releases side by side: the one before works while a migration comes, the present one beside it.
+
+const PRESENT = join(ROOT, 'dist');
+const LOAD = join(import.meta.dirname, 'release-load.mjs');
+let worktree: string | null = null;
+let old = PRESENT;
+
+/** The build of the commit before; without a history the present one, and the log says so. */
+beforeAll(() => {
+  const folder = join(tempFolder('mpe-release-'), 'before');
+  const git = (...args: string[]) => spawnSync('git', args, { cwd: ROOT, stdio: 'ignore' }).status === 0;
+  if (!git('worktree', 'add', '--detach', folder, 'HEAD~1')) {
+    console.warn('NO HISTORY: the present build stands for the release before');
+    return;
+  }
+  worktree = folder;
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  const built = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: folder, encoding: 'utf8' });
+  if (built.status === 0) old = join(folder, 'dist');
+  else console.warn(`THE COMMIT BEFORE DOES NOT BUILD, the present build stands for it:\n${built.stdout}`);
+}, 300_000);
+
+afterAll(() => {
+  if (worktree !== null) spawnSync('git', ['worktree', 'remove', '--force', worktree], { cwd: ROOT });
+});
+
+/** A process of a release that commits; `started` when its first message is in. */
+function load(dist: string, location: StoreLocation, client: number, count: number) {
+  const args = [LOAD, dist, JSON.stringify(location), id('client', client), String(count)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  let text = '';
+  const started = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
+  child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
+  const done = new Promise<string[]>((resolve) => {
+    child.once('close', () => resolve(text.trim().split('\n')));
+  });
+  return { started, done };
+}
+
+/** The migrations of this release and one more. */
+function folderWith(dialect: 'sqlite' | 'mssql', sql: string): string {
+  const folder = tempFolder('mpe-migrations-');
+  const own = join(ROOT, 'src', 'store', dialect, 'migrations');
+  cpSync(own, folder, { recursive: true });
+  let number = 1;
+  while (existsSync(join(folder, `${String(number).padStart(6, '0')}.sql`))) number += 1;
+  writeFileSync(join(folder, `${String(number).padStart(6, '0')}.sql`), sql);
+  return folder;
+}
+
+const COUNT = 150;
+
+function cases(dialect: 'sqlite' | 'mssql', make: () => Promise<StoreLocation>): void {
+  const added =
+    dialect === 'sqlite' ? 'CREATE TABLE MPE_New (Id INTEGER);\n' : 'CREATE TABLE dbo.MPE_New (Id int);\n';
+
+  it('an added table in the middle of the work loses nothing, and both releases go on', async () => {
+    const location = await make();
+    const before = load(old, location, 1, COUNT);
+    await before.started;
+    expect(await migrateStore(location, 1, folderWith(dialect, added))).toHaveLength(1);
+    const beside = load(PRESENT, location, 2, COUNT);
+    const committed = await Promise.all([before.done, beside.done]);
+    expect(committed.flat().filter((line) => line.startsWith('ERROR'))).toEqual([]);
+    const store = await openStore(location);
+    try {
+      expect((await store.counts()).outcomes).toBe(2 * COUNT);
+      expect(committed.map((list) => list.length)).toEqual([COUNT, COUNT]);
+    } finally {
+      await store.close();
+    }
+  }, 120_000);
+
+  it('a breaking migration makes the release before refuse to start', async () => {
+    const location = await make();
+    await migrateStore(location, 1, folderWith(dialect, `--! breaking\n${added}`));
+    const [line] = await load(old, location, 1, 1).done;
+    expect(line).toMatch(/^ERROR SCHEMA_MISMATCH .*run a newer release/);
+  }, 120_000);
+}
+
+async function site(location: StoreLocation): Promise<StoreLocation> {
+  const store = await openStore(location);
+  await store.createSite(siteSeed());
+  await register(store, 1, 2);
+  await store.close();
+  return location;
+}
+
+describe('two releases on SQLite', () => {
+  cases('sqlite', () => site({ kind: 'sqlite', path: join(tempFolder('mpe-two-'), 'site.db') }));
+});
+
+describeSqlServer('two releases on SQL Server', () => {
+  cases('mssql', async () => site((await makeSqlServerDatabase({ schema: true })).location));
+});
