@@ -19,7 +19,7 @@ import {
  * is a hint.
  *
  * @throws MpeError MALFORMED where it is no RegistrationRequest, is above its limit, lacks the JWS
- * or holds a name that is too long.
+ * or holds a name that is too long or has control characters.
  */
 export function decodeRegistrationRequest(bytes: Uint8Array): RegistrationRequest {
   if (bytes.length > LIMITS.registrationBytes) {
@@ -36,6 +36,8 @@ export function decodeRegistrationRequest(bytes: Uint8Array): RegistrationReques
       if (text.length > LIMITS.nameChars) {
         throw malformed(`RegistrationRequest.${field}`, `more than ${String(LIMITS.nameChars)} characters`);
       }
+      // As in a CheckIn; U+0000 among them is what some databases cannot hold.
+      if (/\p{Cc}/u.test(text)) throw malformed(`RegistrationRequest.${field}`, 'holds a control character');
     }
     return {
       jws: raw.jws,

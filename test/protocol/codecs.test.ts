@@ -19,6 +19,9 @@ import {
 } from '../../src/protocol/vocabulary.js';
 import { bytes, guid, replyStatement, text, timeMs } from './arbitraries.js';
 
+/** A name of a registration: text without control characters. */
+const name = text.map((any) => any.replaceAll(/\p{Cc}/gu, ''));
+
 const uint32 = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const nonEmpty = fc.string({ minLength: 1, maxLength: 40 });
 
@@ -55,9 +58,9 @@ const codecs: [string, fc.Arbitrary<unknown>, (value: never) => Buffer, (bytes: 
       {
         jws: nonEmpty,
         enrolmentToken: text,
-        machineName: text,
-        domain: text,
-        hardwareId: text,
+        machineName: name,
+        domain: name,
+        hardwareId: name,
         joinType: fc.constantFrom(...JOIN_TYPES),
         previousKeyJws: text,
       },
@@ -252,13 +255,16 @@ describe('MessageReply.processed', () => {
 });
 
 describe('RegistrationRequest limits', () => {
-  it('refuses names above their limit and a request above its own', () => {
+  it('refuses names above their limit or with control characters, and a request above its own', () => {
     const encoded = (change: mpe.v1.RegistrationRequest.$Properties) =>
       mpe.v1.RegistrationRequest.encode({ jws: 'x', ...change }).finish();
     for (const change of [
       { machineName: 'x'.repeat(257) },
       { domain: 'x'.repeat(257) },
       { hardwareId: 'x'.repeat(257) },
+      { machineName: 'PC\u0000' },
+      { domain: 'a\nb' },
+      { hardwareId: '\u0085' },
       { jws: 'x'.repeat(LIMITS.registrationBytes) },
       { jws: '' },
     ]) {
