@@ -158,6 +158,29 @@ export interface SealingKeyRow {
   readonly createdAtMs: number;
 }
 
+/** A retired sealing key: its private part is a JWE (typ mpe-dk) to a certificate. */
+export interface ArchivedSealingKeyRow {
+  readonly kid: string;
+  /** SHA-256 hex of the certificate that opens it. */
+  readonly certificateThumbprint: string;
+  readonly alg: SealingKeyRow['alg'];
+  readonly publicJwk: string;
+  readonly wrapped: string;
+  /** When the key was made, not when it was archived. */
+  readonly createdAtMs: number;
+  readonly archivedAtMs: number;
+}
+
+/** What the site knows now, and so which messages need not stay in quarantine. */
+export interface QuarantineRelease {
+  /** Sealing keys that can be opened. Clients and signing keys are looked up in the database. */
+  readonly sealingKids: readonly string[];
+  /** Numbers of the body types that are understood. */
+  readonly bodyTypes: readonly number[];
+  readonly nowMs: number;
+  readonly limit: number;
+}
+
 /** The site and its keys as `site init` writes them. */
 export interface SiteRow {
   readonly siteGuid: Guid;

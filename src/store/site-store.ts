@@ -24,6 +24,8 @@ import type {
   SecretPosition,
   StoredSecret,
   SealingKeyRow,
+  ArchivedSealingKeyRow,
+  QuarantineRelease,
   SiteRow,
   PolicyRow,
   EnrolmentTokenRow,
@@ -58,6 +60,15 @@ export interface SiteStore {
   appendSiteDocument(version: number, jws: string): Promise<void>;
   readSealingKeys(): Promise<readonly SealingKeyRow[]>;
   addSealingKey(row: SealingKeyRow): Promise<void>;
+  /**
+   * Takes a sealing key from the workers, if it is in the archive; false where it is not there (any
+   * more). Refuses a key that is not archived.
+   */
+  removeSealingKey(kid: string): Promise<boolean>;
+  /** Adds to the archive; idempotent on (kid, certificate): what is there stays. */
+  archiveSealingKey(row: ArchivedSealingKeyRow): Promise<void>;
+  /** Every archived key, by kid and certificate. */
+  readArchivedSealingKeys(): Promise<readonly ArchivedSealingKeyRow[]>;
   readFingerprintKey(): Promise<FingerprintKeyRow>;
   readPolicies(): Promise<readonly PolicyRow[]>;
   insertDataKey(row: DataKeyRow): Promise<void>;
@@ -86,6 +97,13 @@ export interface SiteStore {
    * of it (`quarantineShare`): then nothing is kept.
    */
   quarantine(row: QuarantineRow, bound: number): Promise<'kept' | 'full'>;
+  /**
+   * Quarantined messages whose reason no longer holds, the oldest first. A message that came back
+   * from it waits ten seconds an attempt, ten minutes at most; one that is a dead letter too stays.
+   */
+  findReleasableQuarantine(release: QuarantineRelease): Promise<readonly QuarantineRow[]>;
+  /** Removes a message that was decided without a row of its own, unless it was sealed anew since. */
+  resolveQuarantined(clientId: Guid, messageId: Guid, sealed: string): Promise<void>;
   /** Idempotent on (client, message id); the oldest rows leave their sealed text at the bound. */
   addDeadLetter(row: DeadLetterRow, bound: number): Promise<void>;
   /** Counts a re-send of a dead message. */

@@ -8,6 +8,7 @@ import { publishedViews } from './conformance/published-views.js';
 import { races } from './conformance/races.js';
 import { readers } from './conformance/readers.js';
 import { roundTrips } from './conformance/round-trips.js';
+import { sealingKeys } from './conformance/sealing-keys.js';
 import { secretsAndProofs } from './conformance/secrets.js';
 import { siteRows } from './conformance/site.js';
 
@@ -46,6 +47,7 @@ export function storeConformance(name: string, make: MakeDatabase): void {
     secretsAndProofs(make);
     readers(make);
     keptMessages(make);
+    sealingKeys(make);
     publishedViews(make);
     roundTrips(make);
     races(make);

@@ -3,6 +3,7 @@ import { MpeError } from '../../ops/errors.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { DataKeyRow } from '../../secrets/types.js';
 import type {
+  ArchivedSealingKeyRow,
   ClientRow,
   CommitCandidate,
   CommitPlan,
@@ -10,6 +11,7 @@ import type {
   EnrolmentTokenRow,
   HashLine,
   OutcomeRow,
+  QuarantineRelease,
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
@@ -40,9 +42,11 @@ import { openRotationRequest } from './open-rotation-request.js';
 import { findOutcomes, pruneOutcomes, resolveKept } from './outcomes.js';
 import { probeWrite } from './probe-write.js';
 import { findQuarantined, quarantine } from './quarantine.js';
+import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
 import { readFingerprintKey, readPolicies, readSite } from './read-site.js';
 import { run } from './run.js';
-import { insertSealingKey, readSealingKeys } from './sealing-keys.js';
+import { archiveSealingKey, readArchivedSealingKeys } from './sealing-key-archive.js';
+import { insertSealingKey, readSealingKeys, removeSealingKey } from './sealing-keys.js';
 import { secretsPage } from './secrets-page.js';
 import { setClientState } from './set-client-state.js';
 import { appendSiteDocument, readSiteDocument } from './site-documents.js';
@@ -93,6 +97,11 @@ export class MssqlStore implements SiteStore {
   readSealingKeys = () => run('reading sealing keys', () => readSealingKeys(this.#c));
   addSealingKey = (row: SealingKeyRow) =>
     this.#write('adding a sealing key', () => insertSealingKey(this.#c, row));
+  removeSealingKey = (kid: string) => run('removing a sealing key', () => removeSealingKey(this.#c, kid));
+  archiveSealingKey = (row: ArchivedSealingKeyRow) =>
+    run('archiving a sealing key', () => archiveSealingKey(this.#c, row));
+  readArchivedSealingKeys = () =>
+    run('reading archived sealing keys', () => readArchivedSealingKeys(this.#c));
   readFingerprintKey = () => run('reading the fingerprint key', () => readFingerprintKey(this.#c));
   readPolicies = () => run('reading policies', () => readPolicies(this.#c));
   insertDataKey = (row: DataKeyRow) => this.#write('adding a data key', () => insertDataKey(this.#c, row));
@@ -124,6 +133,10 @@ export class MssqlStore implements SiteStore {
     run('reading dead letters', () => this.#deadLetters({ clientId, messageId }));
   quarantine = (row: QuarantineRow, bound: number) =>
     this.#write('quarantining a message', () => quarantine(this.#c, row, bound));
+  findReleasableQuarantine = (release: QuarantineRelease) =>
+    run('looking for messages to release', () => findReleasableQuarantine(this.#c, release));
+  resolveQuarantined = (clientId: Guid, messageId: Guid, sealed: string) =>
+    run('ending a quarantine', () => resolveQuarantined(this.#c, { clientId, messageId }, sealed));
   addDeadLetter = (row: DeadLetterRow, bound: number) =>
     this.#write('adding a dead letter', () => addDeadLetter(this.#c, row, bound));
   countDeadLetterResend = (clientId: Guid, messageId: Guid) =>

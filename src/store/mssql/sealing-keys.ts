@@ -1,5 +1,8 @@
+import { notArchived } from '../not-archived.js';
 import type { SealingKeyRow } from '../site-store.js';
+import { again } from './again.js';
 import { text, time, word } from './columns.js';
+import type { Connection } from './connection.js';
 import { textOf, timeOf, wordOf } from './parameters.js';
 import { firstSet, type Session } from './session.js';
 
@@ -32,5 +35,26 @@ export async function insertSealingKey(session: Session, row: SealingKeyRow): Pr
       state: wordOf(row.state),
       createdAt: timeOf(row.createdAtMs),
     },
+  );
+}
+
+/**
+ * Removes a sealing key that is in the archive; false where it is not there (any more).
+ *
+ * @throws MpeError VALUE_INVALID where it is not archived: it would be lost
+ */
+export async function removeSealingKey(connection: Connection, kid: string): Promise<boolean> {
+  return again('removing a sealing key', () =>
+    connection.transaction(async (tx) => {
+      const [there = [], archived = []] = await tx.query(
+        `SELECT 1 AS Found FROM MPE_SealingKeys WHERE Kid = @kid;
+         SELECT 1 AS Found FROM MPE_SealingKeyArchive WHERE Kid = @kid;`,
+        { kid: wordOf(kid) },
+      );
+      if (there.length === 0) return false;
+      if (archived.length === 0) throw notArchived(kid);
+      await tx.query('DELETE FROM MPE_SealingKeys WHERE Kid = @kid', { kid: wordOf(kid) });
+      return true;
+    }),
   );
 }

@@ -1,3 +1,4 @@
+import { notArchived } from '../not-archived.js';
 import type { SealingKeyRow } from '../site-store.js';
 import { integer, text, word } from './columns.js';
 import type { Connection } from './connection.js';
@@ -26,4 +27,18 @@ export function insertSealingKey(c: Connection, row: SealingKeyRow): void {
     row.state,
     row.createdAtMs,
   );
+}
+
+/**
+ * Removes a sealing key that is in the archive; false where it is not there (any more).
+ *
+ * @throws MpeError VALUE_INVALID where it is not archived: it would be lost
+ */
+export function removeSealingKey(c: Connection, kid: string): boolean {
+  return c.immediate(() => {
+    if (c.get('SELECT 1 FROM MPE_SealingKeys WHERE Kid = ?', kid) === undefined) return false;
+    if (c.get('SELECT 1 FROM MPE_SealingKeyArchive WHERE Kid = ?', kid) === undefined) throw notArchived(kid);
+    c.run('DELETE FROM MPE_SealingKeys WHERE Kid = ?', kid);
+    return true;
+  });
 }

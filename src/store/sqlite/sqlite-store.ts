@@ -2,11 +2,13 @@ import type { Clock } from '../../ops/clock.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { DataKeyRow } from '../../secrets/types.js';
 import type {
+  ArchivedSealingKeyRow,
   CommitCandidate,
   CommitPlan,
   DeadLetterRow,
   EnrolmentTokenRow,
   HashLine,
+  QuarantineRelease,
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
@@ -34,9 +36,11 @@ import { openRotationRequest } from './open-rotation-request.js';
 import { findOutcome, pruneOutcomes } from './outcomes.js';
 import { probeWrite } from './probe-write.js';
 import { findQuarantined, quarantine } from './quarantine.js';
+import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
 import { readFingerprintKey, readPolicies, readSite } from './read-site.js';
 import { retryBusy } from './retry-busy.js';
-import { insertSealingKey, readSealingKeys } from './sealing-keys.js';
+import { archiveSealingKey, readArchivedSealingKeys } from './sealing-key-archive.js';
+import { insertSealingKey, readSealingKeys, removeSealingKey } from './sealing-keys.js';
 import { secretsPage, secretsStoredAfter } from './secrets-page.js';
 import { setClientState } from './set-client-state.js';
 import { appendSiteDocument, readSiteDocument } from './site-documents.js';
@@ -79,6 +83,12 @@ export class SqliteStore implements SiteStore {
   readSealingKeys = () => retryBusy('reading sealing keys', () => readSealingKeys(this.#c));
   addSealingKey = (row: SealingKeyRow) =>
     retryBusy('adding a sealing key', () => insertSealingKey(this.#c, row));
+  removeSealingKey = (kid: string) =>
+    retryBusy('removing a sealing key', () => removeSealingKey(this.#c, kid));
+  archiveSealingKey = (row: ArchivedSealingKeyRow) =>
+    retryBusy('archiving a sealing key', () => archiveSealingKey(this.#c, row));
+  readArchivedSealingKeys = () =>
+    retryBusy('reading archived sealing keys', () => readArchivedSealingKeys(this.#c));
   readFingerprintKey = () => retryBusy('reading the fingerprint key', () => readFingerprintKey(this.#c));
   readPolicies = () => retryBusy('reading policies', () => readPolicies(this.#c));
   insertDataKey = (row: DataKeyRow) => retryBusy('adding a data key', () => insertDataKey(this.#c, row));
@@ -110,6 +120,10 @@ export class SqliteStore implements SiteStore {
     retryBusy('reading dead letters', () => findDeadLetter(this.#c, clientId, messageId));
   quarantine = (row: QuarantineRow, bound: number) =>
     retryBusy('quarantining a message', () => quarantine(this.#c, row, bound));
+  findReleasableQuarantine = (release: QuarantineRelease) =>
+    retryBusy('looking for messages to release', () => findReleasableQuarantine(this.#c, release));
+  resolveQuarantined = (clientId: Guid, messageId: Guid, sealed: string) =>
+    retryBusy('ending a quarantine', () => resolveQuarantined(this.#c, clientId, messageId, sealed));
   addDeadLetter = (row: DeadLetterRow, bound: number) =>
     retryBusy('adding a dead letter', () => addDeadLetter(this.#c, row, bound));
   countDeadLetterResend = (clientId: Guid, messageId: Guid) =>
