@@ -3,6 +3,7 @@ import type { Body, Command } from '../protocol/client-message.js';
 import { parseGuid, type Guid } from '../protocol/guid.js';
 import { decodeSiteDocument, type SiteDocument } from '../protocol/site-document.js';
 import { composeMessage } from './compose.js';
+import { tokenSource } from './device-token.js';
 import type { ClientContext, ClientOptions, Settings } from './context.js';
 import { enrolState, openState, type EnrolOptions } from './enrol.js';
 import { escrowVolumes, type VolumeInput } from './escrow.js';
@@ -11,7 +12,6 @@ import { refreshSite, siteAgent } from './refresh-site.js';
 import { renewKey, resumeRenewal } from './renew-key.js';
 import { checkInBody, rotationBody, type CheckInInput, type RotationInput } from './reports.js';
 import { clientSettings } from './settings.js';
-import { SiteToken } from './site-token.js';
 import { StateKeeper } from './state-keeper.js';
 import type { StateStore } from './state-store.js';
 import { safeKey, type HeldKey, type HeldTpmOwnerAuth, type SettledMessage } from './state.js';
@@ -42,7 +42,7 @@ export class MpeClient {
       settings,
       keeper,
       url: new URL(url),
-      token: new SiteToken(),
+      token: tokenSource(settings),
       document: storedDocument(siteDocument),
       agent: siteAgent(gatewayCa, settings),
       refreshing: null,

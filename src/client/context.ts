@@ -21,14 +21,19 @@ export interface ClientOptions {
   readonly clientVersion?: string;
   /** Numbers in [0, 1) for jitter. */
   readonly random?: () => number;
+  /** A client certificate (PEM, with intermediates) and its key: shown to the gateway instead of a site token. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | null;
+  /** Reads the device token of the tenant, each time one is needed: sent instead of a site token. */
+  readonly deviceToken?: (() => string | Promise<string>) | null;
 }
 
 /** The settings with their defaults filled in. */
 export type Settings = Required<ClientOptions>;
 
-/** Gives site tokens; see `site-token.ts`. */
+/** Gives what goes into `Authorization`; see `site-token.ts` and `device-token.ts`. */
 export interface TokenSource {
-  get(context: ClientContext): Promise<string>;
+  /** null: nothing, the connection itself says who we are. */
+  get(context: ClientContext): Promise<string | null>;
   drop(refused: string): void;
 }
 

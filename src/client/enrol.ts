@@ -2,7 +2,7 @@ import { hostname } from 'node:os';
 import { generatePrivateKey } from '../jose/index.js';
 import { MpeError } from '../ops/errors.js';
 import { parseEnrolmentToken } from '../protocol/enrolment-token.js';
-import { newGuid } from '../protocol/guid.js';
+import { newGuid, type Guid } from '../protocol/guid.js';
 import type { ClientOptions, Settings } from './context.js';
 import { siteAgent } from './refresh-site.js';
 import { makeRegistration, sendRegistration, type Machine } from './registration.js';
@@ -24,6 +24,8 @@ export interface EnrolOptions extends ClientOptions {
   readonly machine?: Partial<Machine>;
   /** How long to wait for the registration, milliseconds. Default 60,000. */
   readonly registrationTimeoutMs?: number;
+  /** The client id that a certificate or device token names. Default: a new one. */
+  readonly clientId?: Guid;
 }
 
 /** The client's store from a folder's path, or as given. */
@@ -95,7 +97,7 @@ async function firstState(
   const { siteGuid, rootThumbprint, secret } = token;
   const site = await fetchSite({ url, siteGuid, rootThumbprint, heldVersion: 0 }, settings.timeoutMs);
   const key = await generatePrivateKey('ES256');
-  const clientId = newGuid();
+  const clientId = options.clientId ?? newGuid();
   const request = await makeRegistration({
     siteGuid,
     clientId,

@@ -17,6 +17,8 @@ export interface PinnedAgentOptions {
   readonly now: () => number;
   readonly onDateWarning: (detail: string) => void;
   readonly maxSockets: number;
+  /** Shown to a gateway that asks for one. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | null;
 }
 
 /**
@@ -53,6 +55,7 @@ export class PinnedAgent extends Agent {
       ...(options as ConnectionOptions),
       ...(isIP(host) === 0 ? { servername: host } : {}),
       ca: [this.#settings.ca],
+      ...this.#settings.certificate,
       minVersion: 'TLSv1.2',
       rejectUnauthorized: false,
     });

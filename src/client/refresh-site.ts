@@ -13,6 +13,7 @@ export function siteAgent(ca: string, settings: Settings): PinnedAgent {
     now: settings.now,
     onDateWarning: (detail) => settings.onEvent({ event: 'client.tls-dates', detail }),
     maxSockets: Math.max(MAX_SOCKETS, settings.concurrency),
+    certificate: settings.certificate,
   });
 }
 

@@ -112,6 +112,7 @@ async function attemptOnce(
       path: '/v1/clients',
       body: request,
       waitSeconds: Math.max(settings.waitSeconds, LEAST_WAIT_SECONDS),
+      ...(settings.deviceToken === null ? {} : { bearer: (await settings.deviceToken()).trim() }),
     });
     const floorMs = (answer.retryAfterSeconds ?? 0) * 1000;
     if ((answer.status !== 200 && answer.status !== 202) || answer.contentType !== PROTOBUF) {

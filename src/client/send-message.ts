@@ -97,10 +97,12 @@ async function exchange(
       method: how,
       path: how === 'POST' ? '/v1/messages' : `/v1/messages/${message.messageId}`,
       ...(body === undefined ? {} : { body }),
-      bearer,
+      ...(bearer === null ? {} : { bearer }),
       waitSeconds: settings.waitSeconds,
     });
     if (answer.status !== 401) return answer;
+    // A certificate is refused: nothing that we hold would be better.
+    if (bearer === null) return answer;
     token.drop(bearer);
     if (second) return answer;
   }

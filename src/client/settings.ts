@@ -19,6 +19,8 @@ export function clientSettings(options: ClientOptions): Settings {
     now: options.now ?? Date.now,
     clientVersion: options.clientVersion ?? `mpe-client/${VERSION}`,
     random: options.random ?? Math.random,
+    certificate: options.certificate ?? null,
+    deviceToken: options.deviceToken ?? null,
   };
   const { waitSeconds, concurrency, clientVersion } = settings;
   if (!Number.isInteger(waitSeconds) || waitSeconds < 0 || waitSeconds > LIMITS.waitSeconds) {

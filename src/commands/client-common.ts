@@ -3,6 +3,7 @@ import type { ClientEvent, ClientOptions, DrainReport, SettledMessage } from '..
 import { MpeClient } from '../client/index.js';
 import { loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
+import { channelOptions } from './client-channel.js';
 import { print, printJson, warn } from './output.js';
 
 /** Options that every sending subcommand has. */
@@ -38,7 +39,8 @@ export async function withClient<T>(
   options: ClientOptions,
   work: (client: MpeClient) => Promise<T>,
 ): Promise<T> {
-  const client = await MpeClient.load(loadConfig().clientHome, options);
+  const config = loadConfig();
+  const client = await MpeClient.load(config.clientHome, { ...channelOptions(config), ...options });
   try {
     return await work(client);
   } finally {

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { MpeClient } from '../client/index.js';
 import { loadConfig } from '../config/index.js';
+import { channelClientId, channelOptions } from './client-channel.js';
 import { enrolmentTokenOf, tellEvents, withClient } from './client-common.js';
 import { numberOption } from './number-option.js';
 import { print } from './output.js';
@@ -51,9 +52,12 @@ export function registerEnrol(client: Command): void {
 }
 
 async function enrol(flags: EnrolFlags): Promise<void> {
-  const { clientHome } = loadConfig();
+  const config = loadConfig();
+  const { clientHome } = config;
   const client = await MpeClient.enrol({
     ...tellEvents(flags.verbose),
+    ...channelOptions(config),
+    ...channelClientId(config),
     url: flags.url,
     enrolmentToken: enrolmentTokenOf(flags),
     state: clientHome,
