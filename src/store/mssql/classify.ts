@@ -5,6 +5,7 @@ import { bigInteger, bytes, flag, guid, integer, time } from './columns.js';
 import { distinct, hexOf, type JsonRow } from './json-rows.js';
 import { outcomeFromRow } from './outcomes.js';
 import { rowsOf } from './parameters.js';
+import { refusalOfCandidate } from './plan-limits.js';
 import type { Session, SqlParameters, SqlRow } from './session.js';
 
 /**
@@ -12,12 +13,18 @@ import type { Session, SqlParameters, SqlRow } from './session.js';
  *
  * READ COMMITTED shows each statement what was committed when it ran, so that two facts may be of
  * different moments. Nothing rests on them: `apply` finds out what has changed.
+ *
+ * @throws MpeError STORE_FAILED where one candidate cannot be sent: the caller asks for the others apart
  */
 export async function classify(
   session: Session,
   candidates: readonly CommitCandidate[],
 ): Promise<Classified[]> {
   if (candidates.length === 0) return [];
+  for (const candidate of candidates) {
+    const refusal = refusalOfCandidate(candidate);
+    if (refusal !== null) throw refusal;
+  }
   const facts = new Facts(await session.query(CLASSIFY_BATCH, parameters(candidates)));
   return candidates.map((candidate, n) => facts.of(candidate, n));
 }
