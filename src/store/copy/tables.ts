@@ -36,7 +36,7 @@ export interface CopyTable {
   /** Columns by which a row that is there is known; none: by its place in the order of the surrogate. */
   readonly key: Readonly<Record<Dialect, readonly string[]>>;
   /** A number that each database gives anew, in the same order. */
-  readonly surrogate: string | null;
+  readonly surrogate: Readonly<Record<Dialect, string | null>>;
   /** Rows that the migrations write: an empty database has them. */
   readonly seeded: boolean;
 }
@@ -53,7 +53,7 @@ function table(
   name: string,
   columns: string,
   key: string | { readonly sqlite: string; readonly mssql: string },
-  more: { readonly surrogate?: string; readonly seeded?: true } = {},
+  more: { readonly surrogate?: string; readonly mssqlSurrogate?: string; readonly seeded?: true } = {},
 ): CopyTable {
   const names = (list: string): string[] => list.split(' ').filter((one) => one !== '');
   return {
@@ -66,7 +66,10 @@ function table(
       sqlite: names(typeof key === 'string' ? key : key.sqlite),
       mssql: names(typeof key === 'string' ? key : key.mssql),
     },
-    surrogate: more.surrogate ?? null,
+    surrogate: {
+      sqlite: more.surrogate ?? null,
+      mssql: more.mssqlSurrogate ?? more.surrogate ?? null,
+    },
     seeded: more.seeded ?? false,
   };
 }
@@ -111,8 +114,15 @@ export const COPY_TABLES: readonly CopyTable[] = [
   ),
   table(
     'ClientKeys',
-    'ClientId:guid Epoch:int Kid:word PublicJwk:json RegistrationId:guid ProvenByKid:word TokenId:guid RegisteredAt:time',
+    'ClientId:guid Epoch:int Kid:word PublicJwk:json RegistrationId:guid ProvenByKid:word TokenId:guid RegisteredAt:time ' +
+      'ChannelKind:word ChannelSubject:word ApprovedBy:text',
     'ClientId Epoch',
+  ),
+  table(
+    'PendingRegistrations',
+    'ClientId:guid Kid:word PublicJwk:json RegistrationId:guid MachineName:text Domain:text HardwareId:text ' +
+      'JoinType:word ChannelKind:word ChannelSubject:word FirstAskedAt:time LastAskedAt:time',
+    'ClientId Kid',
   ),
   table('ClientFlags', 'ClientId:guid Flag:word Epoch:int FlaggedAt:time Detail:text', 'ClientId Flag Epoch'),
   table(
@@ -141,8 +151,9 @@ export const COPY_TABLES: readonly CopyTable[] = [
     'DataKeyId:guid CertificateThumbprint:word Wrapped:word WrappedAt:time',
     'DataKeyId CertificateThumbprint',
   ),
-  table('KeySecrets', SECRETS, 'SecretId Generation'),
-  table('TpmOwnerAuthSecrets', SECRETS, 'SecretId Generation'),
+  // SQLite has the order of inserting without a column for it.
+  table('KeySecrets', SECRETS, 'SecretId Generation', { mssqlSurrogate: 'RowNumber' }),
+  table('TpmOwnerAuthSecrets', SECRETS, 'SecretId Generation', { mssqlSurrogate: 'RowNumber' }),
   table('KeyProofs', PROOFS, 'ClientId SecretId'),
   table('TpmOwnerAuthProofs', PROOFS, 'ClientId SecretId'),
   table('SecretDamage', 'SecretId:bytes Generation:int FoundAt:time Reason:text', 'SecretId Generation'),
@@ -224,7 +235,8 @@ export function copiedSchema(dialect: Dialect): ReadonlyMap<string, readonly str
   return new Map(
     COPY_TABLES.map((table) => {
       const columns = columnsFor(table, dialect).map(({ name }) => name);
-      const all = table.surrogate === null ? columns : [...columns, table.surrogate];
+      const surrogate = table.surrogate[dialect];
+      const all = surrogate === null ? columns : [...columns, surrogate];
       return [table.name.toLowerCase(), all.map((name) => name.toLowerCase())];
     }),
   );

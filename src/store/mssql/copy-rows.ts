@@ -4,7 +4,21 @@ import type { CopyColumn, CopyTable, NeutralRow, NeutralType, NeutralValue } fro
 import { bigInteger, bytes, flag, guid, integer, text, time } from './columns.js';
 import type { Connection } from './connection.js';
 import type { JsonRow } from './json-rows.js';
-import { bigintOf, bytesOf, rowsOf, sqlTime, type JsonValue } from './parameters.js';
+import { jsonText, textOfJson } from './json-text.js';
+import {
+  bigintOf,
+  bytesOf,
+  flagOf,
+  guidOf,
+  intOf,
+  rowsOf,
+  sqlTime,
+  textOf,
+  timeOf,
+  wordOf,
+  type JsonValue,
+  type SqlParameter,
+} from './parameters.js';
 import { firstRow, firstSet, type Session, type SqlRow } from './session.js';
 
 /** The tables of a site database with their columns, computed ones left out; names in lower case. */
@@ -40,7 +54,7 @@ export async function* readPart(
   skip: number,
 ): AsyncGenerator<NeutralRow> {
   const { table } = part;
-  const order = table.surrogate ?? table.key.mssql.join(', ');
+  const order = table.surrogate.mssql ?? table.key.mssql.join(', ');
   const names = table.columns.map(({ name }) => name).join(', ');
   const sql =
     `SELECT ${names} FROM ${table.name} ${whereOf(part)} ORDER BY ${order} ` +
@@ -71,9 +85,12 @@ const JSON_TYPE: Readonly<Record<NeutralType, string>> = {
   bool: 'bit',
 };
 
+/** Text that may hold characters which JSON escapes; words and tokens hold none. */
+const isText = (type: NeutralType): boolean => type === 'text' || type === 'json';
+
 /**
- * Writes rows of a part in one statement, leaving out those that are there. Numbers are given in
- * the order of the rows. The caller has the transaction.
+ * Writes rows of a part, leaving out those that are there: in one statement, but for rows with long
+ * values. Numbers are given in the order of the rows. The caller has the transaction.
  */
 export async function insertPart(
   tx: Session,
@@ -85,14 +102,30 @@ export async function insertPart(
   const known = table.key.mssql.length > 0;
   // Rows without a key are known by their place: what is there already is the beginning.
   const missing = known ? rows : rows.slice(Math.max(0, (await countPart(tx, part)) - place));
-  if (missing.length === 0) return;
-  await tx.query(insertSql(table), { rows: rowsOf(missing.map((row, i) => toJson(table, row, i))) });
+  let batch: NeutralRow[] = [];
+  const flush = async (): Promise<void> => {
+    if (batch.length > 0)
+      await tx.query(insertManySql(table), { rows: rowsOf(batch.map((row, i) => toJson(table, row, i))) });
+    batch = [];
+  };
+  for (const row of missing) {
+    if (!isLong(row)) batch.push(row);
+    else {
+      await flush();
+      await insertOne(tx, table, row);
+    }
+  }
+  await flush();
   if (table.name === 'MPE_Audit') await moveAuditHead(tx, table, missing);
 }
 
-function insertSql(table: CopyTable): string {
+function insertManySql(table: CopyTable): string {
   const value = ({ name, type }: CopyColumn, size: string): string =>
-    type === 'bytes' ? `CONVERT(varbinary(${size}), r.${name}, 2)` : `r.${name}`;
+    type === 'bytes'
+      ? `CONVERT(varbinary(${size}), r.${name}, 2)`
+      : isText(type)
+        ? textOfJson(`r.${name}`)
+        : `r.${name}`;
   const same = table.key.mssql.map((name) => {
     const column = table.columns.find((one) => one.name === name);
     if (column === undefined) throw new MpeError('INTERNAL', `${table.name}.${name} is not described`);
@@ -100,11 +133,11 @@ function insertSql(table: CopyTable): string {
     const collated = column.type === 'word' || column.type === 'text' ? ' COLLATE Latin1_General_BIN2' : '';
     return `t.${name} = ${value(column, '32')}${collated}`;
   });
-  const shape = table.columns.map(({ name, type }) => `${name} ${JSON_TYPE[type]}`);
+  const shape = table.columns.map(({ name, type }) => `${name} ${JSON_TYPE[type]} '$.${name}'`);
   return `
     INSERT INTO ${table.name} (${table.columns.map(({ name }) => name).join(', ')})
     SELECT ${table.columns.map((column) => value(column, 'max')).join(', ')}
-    FROM OPENJSON(@rows) WITH (RowOrder int, ${shape.join(', ')}) r
+    FROM OPENJSON(@rows) WITH (RowOrder int '$.RowOrder', ${shape.join(', ')}) r
     ${same.length === 0 ? '' : `WHERE NOT EXISTS (SELECT 1 FROM ${table.name} t WHERE ${same.join(' AND ')})`}
     ORDER BY r.RowOrder;`;
 }
@@ -113,9 +146,41 @@ function toJson(table: CopyTable, row: NeutralRow, order: number): JsonRow {
   const json: Record<string, JsonValue> = { RowOrder: order };
   table.columns.forEach(({ name, type }, i) => {
     const value = row[i] ?? null;
-    json[name] = type === 'time' && typeof value === 'number' ? sqlTime(value) : value;
+    if (type === 'time' && typeof value === 'number') json[name] = sqlTime(value);
+    else json[name] = isText(type) && typeof value === 'string' ? jsonText(value) : value;
   });
   return json;
+}
+
+/** Characters of a value that every server gives back whole. */
+const LONGEST = 4000;
+
+/** Whether a value is longer as JSON than OPENJSON gives back on every server: Babelfish cuts it there. */
+const isLong = (row: NeutralRow): boolean =>
+  row.some(
+    (value) =>
+      (typeof value === 'string' && jsonText(value).length > LONGEST) ||
+      (Buffer.isBuffer(value) && 2 * value.length > LONGEST),
+  );
+
+const PARAMETER: Readonly<Record<NeutralType, (value: never) => SqlParameter>> = {
+  ...{ guid: guidOf, text: textOf, word: wordOf, json: textOf, int: intOf, bigint: bigintOf },
+  ...{ time: timeOf, bytes: bytesOf, bool: flagOf },
+};
+
+/** A row with a long value, by parameters of its own. */
+async function insertOne(tx: Session, table: CopyTable, row: NeutralRow): Promise<void> {
+  const parameters = Object.fromEntries(
+    table.columns.map(({ name, type }, i) => [name, PARAMETER[type]((row[i] ?? null) as never)]),
+  );
+  const names = table.columns.map(({ name }) => name);
+  const same = table.key.mssql.map((name) => `t.${name} = @${name}`);
+  const there = `WHERE NOT EXISTS (SELECT 1 FROM ${table.name} t WHERE ${same.join(' AND ')})`;
+  await tx.query(
+    `INSERT INTO ${table.name} (${names.join(', ')}) SELECT ${names.map((name) => `@${name}`).join(', ')}
+     ${same.length === 0 ? '' : there};`,
+    parameters,
+  );
 }
 
 /** The end of the audit chain goes up row by row, as when the rows were first written. */

@@ -57,8 +57,16 @@ export function fillEveryTable(c: Connection): void {
       ProvenByKid: 'aB',
       TokenId: null,
       RegisteredAt: T0,
+      ChannelKind: 'client-certificate',
+      ChannelSubject: 'ab'.repeat(32),
+      ApprovedBy: AWKWARD,
     },
   );
+  run('PendingRegistrations', {
+    ...{ ClientId: id('client', 3), Kid: 'bC', PublicJwk: '{}', RegistrationId: misc(9) },
+    ...{ MachineName: AWKWARD, Domain: '', HardwareId: '', JoinType: 'ENTRA' },
+    ...{ ChannelKind: 'entra', ChannelSubject: 'tenant/device', FirstAskedAt: T0, LastAskedAt: T0 + 1 },
+  });
   run('ClientFlags', { ClientId: other, Flag: 'CLONE', Epoch: 0, FlaggedAt: T0, Detail: AWKWARD });
   const event = { ClientId: client, IntoClientId: null, HappenedAt: T0, DoneBy: AWKWARD };
   // Two equal events are two events.
@@ -280,7 +288,7 @@ export async function addClient(store: SiteStore, n: number): Promise<void> {
 export function allRows(path: string, table: CopyTable): unknown[] {
   const connection = Connection.open(path, { readOnly: true });
   const names = columnsFor(table, 'sqlite').map(({ name }) => name);
-  const order = table.surrogate ?? names.map((_, i) => i + 1).join(', ');
+  const order = table.surrogate.sqlite ?? names.map((_, i) => i + 1).join(', ');
   const rows = connection.all(`SELECT ${names.join(', ')} FROM ${table.name} ORDER BY ${order}`);
   connection.close();
   return rows;
