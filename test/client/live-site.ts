@@ -38,7 +38,7 @@ export class LiveSite {
     this.#log = createLogger('test', { logLevel: 'error' });
   }
 
-  static async start(): Promise<LiveSite> {
+  static async start(env: Readonly<Record<string, string>> = {}): Promise<LiveSite> {
     const folder = tempFolder('mpe-live-');
     const redis = await TestRedis.start();
     const config = loadConfig({
@@ -46,6 +46,7 @@ export class LiveSite {
       MPE_REDIS_URL: redis.url,
       MPE_GATEWAY_LISTEN: '127.0.0.1:0',
       MPE_GATEWAY_OPS_LISTEN: 'off',
+      ...env,
     });
     const keysDir = join(folder, 'site-keys');
     const { seed, enrolmentToken } = await createSite({
@@ -67,24 +68,24 @@ export class LiveSite {
     return `https://localhost:${String(this.#port)}`;
   }
 
-  async startGateway(): Promise<void> {
+  async startGateway(clockOffsetMs = 0, store = this.store): Promise<void> {
     this.#gateway = await startGateway({
       config: {
         ...this.config,
         gateway: { ...this.config.gateway, listen: { host: '127.0.0.1', port: this.#port } },
       },
-      store: this.store,
+      store,
       keyFolder: await openKeyFolder(this.keysDir, 'gateway'),
       log: this.#log,
-      clock: systemClock(),
+      clock: systemClock(clockOffsetMs),
     });
     this.#port = this.#gateway.port;
   }
 
   /** On the same port. */
-  async restartGateway(): Promise<void> {
+  async restartGateway(clockOffsetMs = 0, store = this.store): Promise<void> {
     await this.#gateway?.close(500);
-    await this.startGateway();
+    await this.startGateway(clockOffsetMs, store);
   }
 
   async startWorker(): Promise<void> {
