@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { generatePrivateKey } from '../jose/index.js';
+import { generatePrivateKey, verifySiteDocument } from '../jose/index.js';
 import { MpeError } from '../ops/errors.js';
 import { parseEnrolmentToken } from '../protocol/enrolment-token.js';
 import { newGuid, type Guid } from '../protocol/guid.js';
@@ -49,8 +49,8 @@ export async function enrolState(
   const url = gatewayUrl(options.url);
   const token = parseEnrolmentToken(options.enrolmentToken);
   const keeper = (await StateKeeper.load(store)) ?? (await firstState(store, url, token, options, settings));
-  const { siteGuid, rootThumbprint, registrationRequest, gatewayCa } = keeper.state;
-  if (siteGuid !== token.siteGuid || rootThumbprint !== token.rootThumbprint) {
+  const { siteGuid, registrationRequest, gatewayCa } = keeper.state;
+  if (siteGuid !== token.siteGuid || !(await sameRoot(keeper.state, token.rootThumbprint))) {
     throw new MpeError(
       'STATE_INVALID',
       'the folder holds a client of another site; use a folder of its own for each enrolment',
@@ -87,6 +87,18 @@ export async function enrolState(
   return { keeper, settings };
 }
 
+/** Whether a token's root is the pinned one, or one before it from which the held document leads on. */
+async function sameRoot(
+  { rootThumbprint, siteDocument }: StateKeeper['state'],
+  tokenRoot: string,
+): Promise<boolean> {
+  if (rootThumbprint === tokenRoot) return true;
+  return verifySiteDocument(siteDocument, tokenRoot).then(
+    () => true,
+    () => false,
+  );
+}
+
 async function firstState(
   store: StateStore,
   url: URL,
@@ -116,7 +128,7 @@ async function firstState(
     format: 1,
     url: url.origin,
     siteGuid,
-    rootThumbprint,
+    rootThumbprint: site.document.rootKey.kid,
     siteDocument: site.jws,
     siteDocumentVersion: site.document.version,
     gatewayCa: site.ca,

@@ -40,6 +40,8 @@ async function refresh(context: ClientContext): Promise<void> {
     );
     if (site.document.version === heldVersion && site.ca === gatewayCa) return;
     await keeper.update((state) => {
+      // The pinned root, or the one that it handed the site over to: both signatures verified.
+      state.rootThumbprint = site.document.rootKey.kid;
       state.siteDocument = site.jws;
       state.siteDocumentVersion = site.document.version;
       state.gatewayCa = site.ca;

@@ -93,11 +93,11 @@ async function verifySigned(jws: string, rootThumbprint: string): Promise<SiteDo
   try {
     return await verifySiteDocument(jws, rootThumbprint);
   } catch (error) {
-    // One answer for every way of not being the pinned root's document. A root change would need
-    // the signatures of both roots; no such document exists in this version of the protocol.
+    // One answer for every way of not being the document of the pinned root, or of one that it
+    // handed the site over to.
     throw new MpeError(
       'NOT_AUTHENTIC',
-      'the site document is not signed by the site root that this client pinned at enrolment; a new root needs a new enrolment',
+      'the site document is not signed by the site root that this client pinned, nor by a root that it handed the site over to; without that, a new root needs a new enrolment',
       { cause: error },
     );
   }

@@ -14,6 +14,7 @@ export { isOnP256 } from './p256.js';
 export { open, OpeningKeys } from './open.js';
 export { openReply, sealReply } from './reply.js';
 export { seal, type SealedType } from './seal.js';
+export { signRootChange } from './root-change.js';
 export { sign } from './sign.js';
 export { signSiteDocument, verifySiteDocument } from './site-document.js';
 export { thumbprint } from './thumbprint.js';

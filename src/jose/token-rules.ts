@@ -6,7 +6,8 @@
 /** Tokens that are encrypted. */
 export type JweType = 'mpe-env' | 'mpe-dk' | 'mpe-sk' | 'mpe-reply';
 /** Tokens that are signed. */
-export type JwsType = 'mpe-msg+jws' | 'mpe-reg+jws' | 'mpe-token+jws' | 'mpe-site+jws' | 'mpe-access+jwt';
+export type JwsType =
+  'mpe-msg+jws' | 'mpe-reg+jws' | 'mpe-token+jws' | 'mpe-site+jws' | 'mpe-root+jws' | 'mpe-access+jwt';
 /** The exact `typ` header of a token. */
 export type TokenType = JweType | JwsType;
 
@@ -71,6 +72,8 @@ export const TOKEN_RULES: Readonly<Record<TokenType, TokenRule>> = {
   'mpe-token+jws': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 8 * KIB },
   /** The site document. */
   'mpe-site+jws': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 128 * KIB },
+  /** The old root's word for the new one, inside a site document. */
+  'mpe-root+jws': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 4 * KIB },
   /** A site token. */
   'mpe-access+jwt': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 4 * KIB },
 };

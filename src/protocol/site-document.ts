@@ -47,6 +47,11 @@ export interface SiteDocument {
   readonly limits: SiteLimits;
   /** Minutes between two check-ins. */
   readonly checkIntervalMinutes: number;
+  /**
+   * One compact JWS (typ mpe-root+jws) for each change of the root key, oldest first: the old root's
+   * word for the new one. With them a client that pinned an earlier root follows.
+   */
+  readonly rootChanges?: readonly string[] | undefined;
 }
 
 const base64url = z.string().regex(/^[A-Za-z0-9_-]+$/);
@@ -54,6 +59,8 @@ const thumbprint = z.string().regex(/^[A-Za-z0-9_-]{43}$/);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 const count = z.int().positive();
 const timeMs = z.int();
+/** A document with this many still fits its token. */
+const MAX_ROOT_CHANGES = 16;
 
 const publicJwk = z.discriminatedUnion('kty', [
   z.object({
@@ -101,6 +108,8 @@ const schema = z.object({
     usersPerCheckIn: count,
   }),
   checkIntervalMinutes: z.int().min(1).max(2880),
+  // Absent where the root never changed: such a document is, byte by byte, that of the first release.
+  rootChanges: z.array(z.string().max(4096)).max(MAX_ROOT_CHANGES).optional(),
 });
 
 /**

@@ -26,8 +26,8 @@ export interface SiteLike {
   readonly rootThumbprint: string;
 }
 
-function mismatch(detail: string): MpeError {
-  return new MpeError('SITE_MISMATCH', detail);
+function mismatch(detail: string, cause?: unknown): MpeError {
+  return new MpeError('SITE_MISMATCH', detail, { cause });
 }
 
 /**
@@ -44,20 +44,40 @@ export async function checkSite(
   site: SiteLike | null,
   siteDocumentJws: string,
 ): Promise<SiteDocument> {
-  assertSameSite(keyFolder, site);
+  assertSiteGuid(keyFolder, site);
   const document = await verifySiteDocument(siteDocumentJws, keyFolder.rootThumbprint);
+  await assertSameRoot(keyFolder, site, siteDocumentJws);
   if (document.siteGuid !== keyFolder.siteGuid) {
     throw mismatch(
       `the site document is of site ${document.siteGuid}, the key folder of ${keyFolder.siteGuid}`,
     );
   }
-  if (document.certificateThumbprint !== keyFolder.certificateThumbprint) {
+  // Which certificate, the signed document decides. That there is one is for good: an older document
+  // must not lead back to plain text.
+  if (document.certificateThumbprint === null && keyFolder.certificateThumbprint !== null) {
     throw mismatch(
-      `the site document names the certificate ${document.certificateThumbprint ?? '(none)'}, the key folder ` +
-        `${keyFolder.certificateThumbprint ?? '(none)'}. Bring the key folder of this host up to date.`,
+      `the site document names the certificate (none), the key folder ${keyFolder.certificateThumbprint}. ` +
+        'A site that has a certificate never goes back to plain text; restore the newer database.',
     );
   }
   return document;
+}
+
+/**
+ * Checks that the root that made the database's site leads to this document too. The folder names
+ * the first root, or one of its successors: both are of one site where the document joins them.
+ */
+async function assertSameRoot(keyFolder: KeyFolder, site: SiteLike, siteDocumentJws: string): Promise<void> {
+  if (site.rootThumbprint === keyFolder.rootThumbprint) return;
+  try {
+    await verifySiteDocument(siteDocumentJws, site.rootThumbprint);
+  } catch (cause) {
+    throw mismatch(
+      `the database is site ${site.siteGuid}, the key folder ${keyFolder.path} is of the same site with another root ` +
+        'key, and no root change in the site document joins them. Check MPE_KEYS_DIR and MPE_STORE_URL.',
+      cause,
+    );
+  }
 }
 
 /**
@@ -65,17 +85,17 @@ export async function checkSite(
  *
  * @throws MpeError SITE_MISMATCH, also where the database holds no site
  */
-export function assertSameSite(keyFolder: KeyFolder, site: SiteLike | null): asserts site is SiteLike {
+export function assertSiteGuid(keyFolder: KeyFolder, site: SiteLike | null): asserts site is SiteLike {
   if (site === null) {
     throw mismatch(
       `the database holds no site, the key folder is of site ${keyFolder.siteGuid}. Check MPE_STORE_URL, restore ` +
         'the database, or make a new site with "mpe site init" and another MPE_KEYS_DIR.',
     );
   }
-  if (site.siteGuid !== keyFolder.siteGuid || site.rootThumbprint !== keyFolder.rootThumbprint) {
+  if (site.siteGuid !== keyFolder.siteGuid) {
     throw mismatch(
-      `the database is site ${site.siteGuid}, the key folder ${keyFolder.path} is of site ${keyFolder.siteGuid}` +
-        `${site.siteGuid === keyFolder.siteGuid ? ' with another root key' : ''}. Check MPE_KEYS_DIR and MPE_STORE_URL.`,
+      `the database is site ${site.siteGuid}, the key folder ${keyFolder.path} is of site ${keyFolder.siteGuid}. ` +
+        'Check MPE_KEYS_DIR and MPE_STORE_URL.',
     );
   }
 }
@@ -121,7 +141,7 @@ export async function openWorkerKeys(keyFolder: KeyFolder, rows: WorkerRows): Pr
     document,
     sealingKeys,
     fingerprintKey: await openFingerprintKey(rows.fingerprintKey, secret),
-    certificate: keyFolder.certificate(),
+    certificate: keyFolder.certificate(document.certificateThumbprint),
   };
 }
 

@@ -7,9 +7,9 @@ import type { CertificatePublic } from '../secrets/certificate.js';
 import { DataKeyRing } from '../secrets/data-key-ring.js';
 import type { FingerprintKey } from '../secrets/fingerprint.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
-import { assertSameSite, openWorkerKeys } from '../secrets/site-check.js';
+import { assertSiteGuid, openWorkerKeys } from '../secrets/site-check.js';
 import type { SecretForm, SecretIdentity } from '../secrets/types.js';
-import type { PolicyRow, SiteRow, SiteStore } from '../store/site-store.js';
+import type { PolicyRow, SealingKeyRow, SiteRow, SiteStore } from '../store/site-store.js';
 
 /** What a worker knows of its site at one moment. */
 export interface SiteSnapshot {
@@ -166,12 +166,11 @@ async function readSnapshot(
 ): Promise<{ snapshot: SiteSnapshot; fingerprintKey: FingerprintKey }> {
   const { store, keyFolder } = options;
   const site = await store.readSite();
-  assertSameSite(keyFolder, site);
+  assertSiteGuid(keyFolder, site);
+  const fingerprintKey = await store.readFingerprintKey();
+  const { jws, sealingKeys } = await readKeysOfDocument(store);
   const keys = await openWorkerKeys(keyFolder, {
-    site,
-    siteDocumentJws: (await store.readSiteDocument()).jws,
-    sealingKeys: await store.readSealingKeys(),
-    fingerprintKey: await store.readFingerprintKey(),
+    ...{ site, siteDocumentJws: jws, sealingKeys, fingerprintKey },
   });
   const snapshot: SiteSnapshot = {
     site,
@@ -181,4 +180,18 @@ async function readSnapshot(
     certificate: keys.certificate,
   };
   return { snapshot, fingerprintKey: keys.fingerprintKey };
+}
+
+/**
+ * The site document and the sealing keys of one moment: a key that is being published or retired
+ * between two reads would look like a database that lacks it.
+ */
+async function readKeysOfDocument(
+  store: SiteStore,
+): Promise<{ readonly jws: string; readonly sealingKeys: readonly SealingKeyRow[] }> {
+  for (let tries = 1; ; tries += 1) {
+    const { version, jws } = await store.readSiteDocument();
+    const sealingKeys = await store.readSealingKeys();
+    if (tries >= 3 || (await store.readSiteDocument()).version === version) return { jws, sealingKeys };
+  }
 }

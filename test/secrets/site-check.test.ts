@@ -13,7 +13,7 @@ import { loadCertificate } from '../../src/secrets/certificate.js';
 import { gatewayNames } from '../../src/secrets/gateway-names.js';
 import { openKeyFolder } from '../../src/secrets/key-folder.js';
 import { createSiteTls } from '../../src/secrets/site-ca.js';
-import { assertSameSite, checkGatewayKeys, checkSite, openWorkerKeys } from '../../src/secrets/site-check.js';
+import { checkGatewayKeys, checkSite, openWorkerKeys } from '../../src/secrets/site-check.js';
 import { tempFolder } from '../support/temp.js';
 import { guid, NOW, testSite, type TestSite } from './site.js';
 import { copyWithModes } from '../support/copy-folder.js';
@@ -94,11 +94,13 @@ describe('a start is refused', () => {
       /^SITE_MISMATCH: the database holds no site/,
     );
     const foreign = { ...site.seed.site, siteGuid: guid(5) };
-    expect(await refusal(() => assertSameSite(site.keys, foreign))).toMatch(
+    expect(await refusal(() => checkSite(site.keys, foreign, site.rows.siteDocumentJws))).toMatch(
       /^SITE_MISMATCH: the database is site/,
     );
     const reRooted = { ...site.seed.site, rootThumbprint: 'x'.repeat(43) };
-    expect(await refusal(() => assertSameSite(site.keys, reRooted))).toMatch(/another root key/);
+    expect(await refusal(() => checkSite(site.keys, reRooted, site.rows.siteDocumentJws))).toMatch(
+      /another root key/,
+    );
   });
 
   test('where the site document is signed by another root, changed, or no document', async () => {
