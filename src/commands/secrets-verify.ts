@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/index.js';
 import { isMpeError } from '../ops/errors.js';
+import { FileKeeper } from '../secrets/certificate-keeper.js';
 import { openKeyFolder } from '../secrets/key-folder.js';
 import { SecretOpener } from '../secrets/open-secret.js';
 import { checkSite } from '../secrets/site-check.js';
@@ -71,9 +72,9 @@ async function verify(options: { readonly json: boolean; readonly markDamaged: b
         await store.readFingerprintKey(),
         keyFolder.workerSecret(),
       );
-      const opener = await SecretOpener.create({
+      const opener = new SecretOpener({
         siteGuid: keyFolder.siteGuid,
-        certificateKey: keyFolder.certificateKey(),
+        keeper: await FileKeeper.open(keyFolder.path),
         dataKeys: await store.readDataKeys(),
       });
       return check(store, opener, async (secret) => {

@@ -1,10 +1,8 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { loadConfig, type Config } from '../config/index.js';
 import { createLogger, type Logger } from '../ops/log.js';
 import { Shutdown } from '../ops/shutdown.js';
-import { KEY_FILES } from '../secrets/key-files.js';
+import { holdsCertificateKey } from '../secrets/held-certificates.js';
 import { openKeyFolder, type KeyFolder } from '../secrets/key-folder.js';
 import { Supervisor, type ChildSpec } from '../workers/supervisor.js';
 import { numberOption } from './number-option.js';
@@ -77,11 +75,11 @@ async function run(options: Options): Promise<void> {
  */
 function recoverySupervisor(keyFolder: KeyFolder, env: ChildSpec['env'], log: Logger): Supervisor {
   const { path, certificateThumbprint } = keyFolder;
-  const here = certificateThumbprint === null || existsSync(join(path, KEY_FILES.certificateKey));
+  const here = certificateThumbprint === null || holdsCertificateKey(path);
   if (!here) {
     log.warn(
       { event: 'up.no_recovery' },
-      `no ${KEY_FILES.certificateKey} in ${path}: nothing on this host watches that stored keys can be ` +
+      `no certificate with its key in ${path}: nothing on this host watches that stored keys can be ` +
         'read. Run "mpe recovery" where the certificate is',
     );
   }

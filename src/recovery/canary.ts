@@ -2,7 +2,7 @@
  * The canary: whether what is stored can be read, found out before somebody needs it (design R7).
  *
  * A round looks at things in the order in which one vouches for the next:
- *  1. the site document still names the certificate of this host;
+ *  1. the site document names a certificate whose key this host has;
  *  2. the sentinel opens: the certificate is right and the database gives back what was stored;
  *  3. every new data key opens;
  *  4. the secrets stored since the last round, and the next ones of a rolling sample, open under
@@ -19,7 +19,8 @@ import type { Clock } from '../ops/clock.js';
 import type { Logger } from '../ops/log.js';
 import type { Guid } from '../protocol/guid.js';
 import type { SiteDocument } from '../protocol/site-document.js';
-import type { CertificateKey } from '../secrets/certificate.js';
+import type { CertificateKeeper } from '../secrets/certificate-keeper.js';
+import type { CertificatePublic } from '../secrets/certificate.js';
 import type { FingerprintKey } from '../secrets/fingerprint.js';
 import type { DataKeyRow } from '../secrets/types.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -29,17 +30,19 @@ import type { CanaryMetrics } from './canary-metrics.js';
 import { checkSentinel } from './check-sentinel.js';
 import { checkSecret } from './check-secret.js';
 import type { DataKeyCache } from './data-key-cache.js';
-import { DataKeyWatch, ownRows } from './data-key-watch.js';
+import { DataKeyWatch } from './data-key-watch.js';
 import { mayMark } from './mark-bound.js';
 import { markSecret, type DamagedSecret } from './mark-secret.js';
+import { ownRows, type OwnCertificate } from './own-rows.js';
+import { missingWraps, rewrapDataKeys } from './rewrap.js';
 import type { SecretWalk } from './secret-walk.js';
 
 /** What a canary works with. */
 export interface CanaryOptions {
   readonly store: SiteStore;
   readonly keys: DataKeyCache;
-  /** null on a site without a certificate. */
-  readonly certificate: CertificateKey | null;
+  /** Its certificates may change while the canary runs. */
+  readonly keeper: CertificateKeeper;
   /** null where this host does not hold the worker secret. */
   readonly fingerprintKey: FingerprintKey | null;
   /** Reads the site document again and verifies it. */
@@ -75,6 +78,7 @@ const REREADS_A_ROUND = 20;
 export class Canary {
   readonly #o: CanaryOptions;
   readonly #watch: DataKeyWatch;
+  #own: OwnCertificate | null = null;
 
   constructor(options: CanaryOptions) {
     this.#o = options;
@@ -98,22 +102,16 @@ export class Canary {
 
   /** Steps 1 and 2. Returns the data keys' rows; null: the certificate proves nothing. */
   async #certificateHolds(): Promise<Rows | null> {
-    const { certificate, alarms, readDocument } = this.#o;
-    const document = await readDocument();
-    const own = certificate?.thumbprint ?? null;
-    if (document.certificateThumbprint !== own) {
-      alarms.raise(
-        'CERTIFICATE',
-        `the site document names the certificate ${document.certificateThumbprint ?? '(none)'}, this process ` +
-          `works with ${own ?? '(none)'}: bring the key folder of this host up to date and start it again`,
-      );
-      return null;
-    }
-    if (certificate === null) return this.#noCertificate();
-    const { rows, problem } = await checkSentinel({ ...this.#o, certificate, siteGuid: document.siteGuid });
+    const { alarms, readDocument } = this.#o;
+    const { siteGuid, certificateThumbprint: thumbprint } = await readDocument();
+    this.#own = { siteGuid, thumbprint, keeper: this.#o.keeper };
+    if (thumbprint === null) return this.#noCertificate();
+    const certificate = await this.#find(thumbprint);
+    if (certificate === null) return null;
+    const { rows, problem } = await checkSentinel({ ...this.#o, certificate, siteGuid });
     if (problem === null) {
       alarms.clear('CERTIFICATE');
-      return rows;
+      return this.#rewrapped(rows, certificate);
     }
     alarms.raise(
       'CERTIFICATE',
@@ -123,10 +121,61 @@ export class Canary {
     return null;
   }
 
+  /** The certificate that the site document names; after a change its key may have come since the start. */
+  async #find(thumbprint: string): Promise<CertificatePublic | null> {
+    const { keeper, alarms, log } = this.#o;
+    const kept = (): CertificatePublic | undefined =>
+      keeper.certificates().find((one) => one.thumbprint === thumbprint);
+    let found = kept();
+    if (found === undefined) {
+      try {
+        await keeper.refresh();
+      } catch (error) {
+        log.error({ event: 'canary.key_folder', error }, 'recovery/ of the key folder cannot be read');
+      }
+      found = kept();
+      if (found !== undefined) log.info({ event: 'canary.certificate_changed', thumbprint });
+    }
+    if (found !== undefined) return found;
+    const here = keeper.certificates().map((one) => one.thumbprint);
+    alarms.raise(
+      'CERTIFICATE',
+      `the site document names the certificate ${thumbprint}, this host has the key of ` +
+        `${here.length === 0 ? '(none)' : here.join(', ')}: copy recovery/ of the site's key folder to this host`,
+    );
+    return null;
+  }
+
+  /**
+   * After a change of certificate a worker may have made a data key for the former one a moment longer:
+   * it gets its wrap for the new one here.
+   */
+  async #rewrapped(rows: Rows, target: CertificatePublic): Promise<Rows> {
+    const { store, keeper, clock, log } = this.#o;
+    const own = this.#own;
+    if (own === null) return rows;
+    const kept = keeper.certificates().map((one) => one.thumbprint);
+    if (
+      kept.length < 2 ||
+      missingWraps([...rows.values()], own.siteGuid, target.thumbprint, kept).length === 0
+    )
+      return rows;
+    const { wrapped, failed } = await rewrapDataKeys({
+      store,
+      keeper,
+      clock,
+      target,
+      siteGuid: own.siteGuid,
+    });
+    log.info({ event: 'canary.rewrapped', wrapped, failed: failed.length, thumbprint: target.thumbprint });
+    return ownRows(await store.readDataKeys(), own);
+  }
+
   /** A site in plain text: there must be nothing that only a certificate opens. */
   async #noCertificate(): Promise<Rows | null> {
     const { store, alarms } = this.#o;
-    const rows = ownRows(await store.readDataKeys(), null);
+    if (this.#own === null) return null;
+    const rows = ownRows(await store.readDataKeys(), this.#own);
     if (rows.size === 0) {
       alarms.clear('CERTIFICATE');
       return rows;
@@ -215,8 +264,8 @@ export class Canary {
   }
 
   async #rereadDataKeys(): Promise<void> {
-    const { store, keys, certificate } = this.#o;
-    keys.useRows(ownRows(await store.readDataKeys(), certificate?.thumbprint ?? null));
+    if (this.#own === null) return;
+    this.#o.keys.useRows(ownRows(await this.#o.store.readDataKeys(), this.#own));
   }
 
   async #undecryptable(): Promise<number> {

@@ -1,8 +1,7 @@
-import { OpeningKeys } from '../jose/index.js';
 import { MpeError } from '../ops/errors.js';
 import type { Guid } from '../protocol/guid.js';
 import { decryptAtRest } from '../secrets/at-rest.js';
-import type { CertificateKey } from '../secrets/certificate.js';
+import type { CertificateKeeper } from '../secrets/certificate-keeper.js';
 import { unwrapDataKey } from '../secrets/data-key.js';
 import type { DataKeyRow, SecretForm, SecretIdentity } from '../secrets/types.js';
 import { sentinelOf } from './sentinel.js';
@@ -13,8 +12,8 @@ const OPEN_AT_MOST = 1024;
 /** What a cache needs. */
 export interface DataKeyCacheOptions {
   readonly siteGuid: Guid;
-  /** null on a site without a certificate: only plain secrets open. */
-  readonly certificateKey: CertificateKey | null;
+  /** On a site without a certificate it keeps none, and only plain secrets open. */
+  readonly keeper: CertificateKeeper;
 }
 
 /**
@@ -24,27 +23,16 @@ export interface DataKeyCacheOptions {
  */
 export class DataKeyCache {
   readonly #siteGuid: Guid;
-  readonly #thumbprint: string | null;
-  readonly #sentinelId: Guid | null;
-  #keys: OpeningKeys | null;
+  readonly #keeper: CertificateKeeper;
   #rows: ReadonlyMap<Guid, DataKeyRow> = new Map();
   /** In order of use. */
   readonly #open = new Map<Guid, Buffer>();
   readonly #failed = new Map<Guid, MpeError>();
 
-  private constructor(options: DataKeyCacheOptions, keys: OpeningKeys | null) {
+  /** Opens nothing yet. */
+  constructor(options: DataKeyCacheOptions) {
     this.#siteGuid = options.siteGuid;
-    this.#thumbprint = options.certificateKey?.thumbprint ?? null;
-    this.#sentinelId =
-      this.#thumbprint === null ? null : sentinelOf(options.siteGuid, this.#thumbprint).dataKeyId;
-    this.#keys = keys;
-  }
-
-  /** Loads the certificate's key; opens nothing yet. */
-  static async create(options: DataKeyCacheOptions): Promise<DataKeyCache> {
-    const { certificateKey } = options;
-    const keys = certificateKey === null ? null : await OpeningKeys.from([certificateKey.privateJwk]);
-    return new DataKeyCache(options, keys);
+    this.#keeper = options.keeper;
   }
 
   /** Keys in plain form now. */
@@ -79,7 +67,7 @@ export class DataKeyCache {
   async open(identity: SecretIdentity, content: SecretForm): Promise<Buffer> {
     if (content.form === 'PLAIN') return Buffer.from(content.bytes);
     const { dataKeyId } = content;
-    if (dataKeyId === this.#sentinelId) {
+    if (this.#isSentinel(dataKeyId)) {
       throw unreadable(`names the sentinel ${dataKeyId}, which encrypts nothing`, 'SENTINEL_KEY', dataKeyId);
     }
     const key = await this.dataKey(dataKeyId);
@@ -120,17 +108,23 @@ export class DataKeyCache {
     this.#open.clear();
     this.#failed.clear();
     this.#rows = new Map();
-    this.#keys = null;
+    this.#keeper.close();
+  }
+
+  #isSentinel(id: Guid): boolean {
+    return this.#keeper
+      .certificates()
+      .some((one) => sentinelOf(this.#siteGuid, one.thumbprint).dataKeyId === id);
   }
 
   async #unwrap(id: Guid): Promise<Buffer> {
-    if (this.#keys === null || this.#thumbprint === null) {
+    if (this.#keeper.certificates().length === 0) {
       throw unreadable('is encrypted, and there is no certificate', 'NO_CERTIFICATE', id);
     }
     const row = this.#rows.get(id);
     if (row === undefined) throw unreadable('names a data key that is not there', 'DATA_KEY_UNKNOWN', id);
     try {
-      return await unwrapDataKey(row, this.#siteGuid, this.#keys, this.#thumbprint);
+      return await unwrapDataKey(row, this.#siteGuid, this.#keeper);
     } catch (error) {
       if (error instanceof MpeError && error.code === 'SECRET_UNREADABLE') this.#failed.set(id, error);
       throw error;

@@ -31,7 +31,7 @@ export class DataKeyWatch {
     this.#keys = keys;
   }
 
-  /** @param rows - one row a data key, see {@link ownRows} */
+  /** @param rows - one row a data key, see `ownRows` */
   async check(rows: ReadonlyMap<Guid, DataKeyRow>, signal: AbortSignal): Promise<DataKeyReport> {
     const breather = new Breather();
     this.#keys.useRows(rows);
@@ -68,20 +68,6 @@ export class DataKeyWatch {
     this.#good.delete(id);
     this.#keys.forget(id);
   }
-}
-
-/** One row a data key: the wrap for our certificate where there is one. */
-export function ownRows(
-  rows: readonly DataKeyRow[],
-  certificateThumbprint: string | null,
-): ReadonlyMap<Guid, DataKeyRow> {
-  const own = new Map<Guid, DataKeyRow>();
-  for (const row of rows) {
-    if (!own.has(row.dataKeyId) || row.certificateThumbprint === certificateThumbprint) {
-      own.set(row.dataKeyId, row);
-    }
-  }
-  return own;
 }
 
 function digestOf(row: DataKeyRow): string {

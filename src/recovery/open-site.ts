@@ -4,16 +4,18 @@ import { isMpeError, MpeError } from '../ops/errors.js';
 import type { Clock } from '../ops/clock.js';
 import type { Logger } from '../ops/log.js';
 import type { SiteDocument } from '../protocol/site-document.js';
-import { CERTIFICATE_NAME, type CertificateKey } from '../secrets/certificate.js';
+import { FileKeeper, keeps, type CertificateKeeper } from '../secrets/certificate-keeper.js';
+import { CERTIFICATE_NAME, type CertificatePublic } from '../secrets/certificate.js';
 import type { FingerprintKey } from '../secrets/fingerprint.js';
 import { openKeyFolder, type KeyFolder } from '../secrets/key-folder.js';
+import { holdsCertificateKey } from '../secrets/held-certificates.js';
 import { KEY_FILES } from '../secrets/key-files.js';
 import { checkSite } from '../secrets/site-check.js';
 import { openFingerprintKey } from '../secrets/site-keys.js';
 import type { DataKeyRow } from '../secrets/types.js';
 import type { SiteStore } from '../store/site-store.js';
 import { DataKeyCache } from './data-key-cache.js';
-import { ownRows } from './data-key-watch.js';
+import { isKept, ownRows } from './own-rows.js';
 
 /** Data keys that are tried before the certificate counts as the wrong one: the newest. */
 const TRIED_AT_START = 8;
@@ -22,7 +24,9 @@ const TRIED_AT_START = 8;
 export interface RecoverySite {
   readonly keyFolder: KeyFolder;
   readonly document: SiteDocument;
-  readonly certificate: CertificateKey | null;
+  /** The one that the site document names; null on a site without. */
+  readonly certificate: CertificatePublic | null;
+  readonly keeper: CertificateKeeper;
   readonly keys: DataKeyCache;
   /** null: this host does not hold the worker secret. */
   readonly fingerprintKey: FingerprintKey | null;
@@ -49,10 +53,13 @@ export async function openRecoverySite(
 
   assertFilesThere(keysDir, document.certificateThumbprint, rows);
   const keyFolder = await openKeyFolder(keysDir, 'recovery');
-  const certificate = keyFolder.certificateKey();
-  const keys = await DataKeyCache.create({ siteGuid: document.siteGuid, certificateKey: certificate });
-  await assertOpensSome(keysDir, document.certificateThumbprint, keys, rows);
-  return { keyFolder, document, certificate, keys, fingerprintKey: await fingerprintKeyOf(keyFolder, store) };
+  const keeper = await FileKeeper.open(keysDir);
+  assertKept(keysDir, document.certificateThumbprint, keeper, rows);
+  const certificate = keyFolder.certificateKey(document.certificateThumbprint);
+  const keys = new DataKeyCache({ siteGuid: document.siteGuid, keeper });
+  await assertOpensSome(keysDir, document, { keeper, keys }, rows);
+  const fingerprintKey = await fingerprintKeyOf(keyFolder, store);
+  return { keyFolder, document, certificate, keeper, keys, fingerprintKey };
 }
 
 /** Plain text by consent, or a site where nothing can be stored: it runs, and says so loudly. */
@@ -82,18 +89,16 @@ async function withoutCertificate(
       'this site has neither a certificate nor consent to plain text',
     );
   }
-  const keys = await DataKeyCache.create({ siteGuid: document.siteGuid, certificateKey: null });
-  return {
-    keyFolder,
-    document,
-    certificate: null,
-    keys,
-    fingerprintKey: await fingerprintKeyOf(keyFolder, store),
-  };
+  // From its folder all the same: the site may get a certificate while this process runs.
+  const keeper = await FileKeeper.open(keyFolder.path);
+  const keys = new DataKeyCache({ siteGuid: document.siteGuid, keeper });
+  const fingerprintKey = await fingerprintKeyOf(keyFolder, store);
+  return { keyFolder, document, certificate: null, keeper, keys, fingerprintKey };
 }
 
 /** A database that was restored without its certificate ends here. */
 function assertFilesThere(keysDir: string, thumbprint: string, rows: readonly DataKeyRow[]): void {
+  if (holdsCertificateKey(keysDir)) return;
   const missing = [KEY_FILES.certificate, KEY_FILES.certificateKey].filter(
     (name) => !existsSync(join(keysDir, name)),
   );
@@ -106,21 +111,39 @@ function assertFilesThere(keysDir: string, thumbprint: string, rows: readonly Da
   );
 }
 
+/** A database that was restored with a former certificate, or before the new one came here, ends here. */
+function assertKept(
+  keysDir: string,
+  thumbprint: string,
+  keeper: CertificateKeeper,
+  rows: readonly DataKeyRow[],
+): void {
+  if (keeps(keeper, thumbprint)) return;
+  const here = keeper.certificates().map((certificate) => certificate.thumbprint);
+  throw unusable(
+    thumbprint,
+    rows,
+    `In ${keysDir}/recovery there is ${here.join(', ')} and not that one. Put the folder recovery/ of this site's key ` +
+      'folder there from its newest backup (folder 0700, files 0600), or run "mpe certificate restore"',
+  );
+}
+
 /** The files are the certificate that the site document names: do they open what is stored? */
 async function assertOpensSome(
   keysDir: string,
-  thumbprint: string,
-  keys: DataKeyCache,
+  { siteGuid, certificateThumbprint }: SiteDocument,
+  { keeper, keys }: { readonly keeper: CertificateKeeper; readonly keys: DataKeyCache },
   rows: readonly DataKeyRow[],
 ): Promise<void> {
   if (rows.length === 0) return;
+  const thumbprint = certificateThumbprint ?? '';
   const others = [...new Set(rows.map((row) => row.certificateThumbprint))].filter(
     (one) => one !== thumbprint,
   );
-  const own = ownRows(rows, thumbprint);
+  const own = ownRows(rows, { siteGuid, thumbprint, keeper });
   keys.useRows(own);
   const newest = [...own.values()]
-    .filter((row) => row.certificateThumbprint === thumbprint)
+    .filter((row) => isKept(keeper, row))
     .sort((a, b) => b.createdAtMs - a.createdAtMs);
   for (const row of newest.slice(0, TRIED_AT_START)) {
     try {

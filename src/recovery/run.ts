@@ -49,7 +49,7 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
   const canary = new Canary({
     ...{ store, alarms, clock, log, metrics: canaryMetrics },
     keys: site.keys,
-    certificate: site.certificate,
+    keeper: site.keeper,
     fingerprintKey: site.fingerprintKey,
     readDocument: async () =>
       checkSite(site.keyFolder, await store.readSite(), (await store.readSiteDocument()).jws),

@@ -45,7 +45,10 @@ export function loadCertificate(certificatePem: string): CertificatePublic {
   } catch (cause) {
     throw refuse('cannot be read', cause);
   }
-  if (certificate.subject !== `CN=${CERTIFICATE_NAME}`) throw refuse('has another subject');
+  // A PKI may have put more names beside it.
+  if (!certificate.subject.split('\n').includes(`CN=${CERTIFICATE_NAME}`)) {
+    throw refuse(`has another subject; its common name must be ${CERTIFICATE_NAME}`);
+  }
   const key = certificate.publicKey;
   if (key.asymmetricKeyType !== 'rsa') throw refuse('has no RSA key');
   const bits = key.asymmetricKeyDetails?.modulusLength ?? 0;

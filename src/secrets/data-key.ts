@@ -1,7 +1,8 @@
-import { open, seal, type OpeningKeys } from '../jose/index.js';
+import { seal } from '../jose/index.js';
 import { MpeError } from '../ops/errors.js';
 import { guidToBytes, type Guid } from '../protocol/guid.js';
 import { DATA_KEY_BYTES } from './at-rest.js';
+import { keeps, type CertificateKeeper } from './certificate-keeper.js';
 import type { CertificatePublic } from './certificate.js';
 import type { DataKeyRow } from './types.js';
 
@@ -26,22 +27,21 @@ export function wrapDataKey(
 }
 
 /**
- * Opens a wrapped data key with the certificate's private key.
+ * Opens a wrapped data key with the private key of the certificate that its row names.
  *
- * @param thumbprint - of the certificate that `keys` holds, hex
  * @throws MpeError SECRET_UNREADABLE; facts.reason is CERTIFICATE_OTHER or DATA_KEY_DAMAGED
  */
 export async function unwrapDataKey(
   row: DataKeyRow,
   siteGuid: Guid,
-  keys: OpeningKeys,
-  thumbprint: string,
+  keeper: CertificateKeeper,
 ): Promise<Buffer> {
-  if (row.certificateThumbprint !== thumbprint) {
+  if (!keeps(keeper, row.certificateThumbprint)) {
+    const kept = keeper.certificates().map((certificate) => certificate.thumbprint);
     throw new MpeError(
       'SECRET_UNREADABLE',
       `data key ${row.dataKeyId} is wrapped to the certificate ${row.certificateThumbprint}; the key folder ` +
-        `holds ${thumbprint}. Put the key folder of that certificate in place.`,
+        `holds ${kept.length === 0 ? 'none' : kept.join(', ')}. Put the key of that certificate in place.`,
       { facts: { reason: 'CERTIFICATE_OTHER', dataKeyId: row.dataKeyId } },
     );
   }
@@ -52,7 +52,7 @@ export async function unwrapDataKey(
     });
   let payload: Buffer;
   try {
-    ({ payload } = await open(row.wrapped, 'mpe-dk', keys));
+    payload = await keeper.open(row.wrapped, row.certificateThumbprint);
   } catch (error) {
     throw damaged('its wrapped form is damaged or belongs to another key', error);
   }

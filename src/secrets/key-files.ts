@@ -10,6 +10,8 @@
  *     worker/worker-secret.json          opens the sealing keys and the fingerprint key
  *     worker/BitLockerManagement_CERT.pem
  *     recovery/BitLockerManagement_CERT.pem, BitLockerManagement_CERT-key.pem
+ *
+ * Later certificates lie beside the first one, see held-certificates.ts.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -44,6 +46,9 @@ const PRIVATE: ReadonlySet<string> = new Set([
   KEY_FILES.certificateKey,
 ]);
 
+/** Later certificates keep their keys in `recovery/` too, see held-certificates.ts; other roots in `root/`. */
+const isPrivate = (name: string): boolean => PRIVATE.has(name) || /^(?:recovery\/.*-key\.pem|root\/.*\.json)$/.test(name);
+
 /** Bits that let the group or everybody else in. */
 const OTHERS = 0o077;
 /** No file of a key folder is near this. */
@@ -77,7 +82,7 @@ export function readKeyFile(folder: string, name: string): string {
   const path = join(folder, name);
   try {
     const { mode, size } = statSync(path);
-    if (PRIVATE.has(name)) assertPrivate(folder, name, mode);
+    if (isPrivate(name)) assertPrivate(folder, name, mode);
     if (size === 0) throw keyFolderError(folder, `${name} is empty. Restore it from its backup`);
     if (size > MAX_BYTES) throw keyFolderError(folder, `${name} is too large to be a key`);
     return readFileSync(path, 'utf8');

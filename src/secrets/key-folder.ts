@@ -2,12 +2,8 @@ import { readdirSync, statSync } from 'node:fs';
 import { thumbprint } from '../jose/index.js';
 import type { Guid } from '../protocol/guid.js';
 import type { PrivateJwk } from '../protocol/jwk.js';
-import {
-  loadCertificate,
-  loadCertificateKey,
-  type CertificateKey,
-  type CertificatePublic,
-} from './certificate.js';
+import type { CertificateKey, CertificatePublic } from './certificate.js';
+import { readCertificateKeys, readPublicCertificates, type Filed } from './held-certificates.js';
 import {
   assertPrivate,
   KEY_FILES,
@@ -79,27 +75,19 @@ export class KeyFolder {
     });
   }
 
-  /** Wraps data keys; null on a site without a certificate. Worker. */
-  certificate(): CertificatePublic | null {
-    return this.#once('certificate', () => {
-      if (this.certificateThumbprint === null) return null;
-      const certificate = loadCertificate(readKeyFile(this.path, KEY_FILES.workerCertificate));
-      this.#assertCertificate(KEY_FILES.workerCertificate, certificate.thumbprint);
-      return certificate;
-    });
+  /**
+   * Wraps data keys; null on a site without a certificate. Worker.
+   *
+   * @param thumbprint - the one that the site document names; without it, the one of site.json
+   * @throws MpeError KEY_FOLDER_INVALID where the folder does not hold it
+   */
+  certificate(thumbprint = this.certificateThumbprint): CertificatePublic | null {
+    return this.#certificate('worker', KEY_FILES.workerCertificate, readPublicCertificates, thumbprint);
   }
 
-  /** Opens data keys; null on a site without a certificate. Recovery service. */
-  certificateKey(): CertificateKey | null {
-    return this.#once('certificateKey', () => {
-      if (this.certificateThumbprint === null) return null;
-      const certificate = loadCertificateKey({
-        certificatePem: readKeyFile(this.path, KEY_FILES.certificate),
-        keyPem: readKeyFile(this.path, KEY_FILES.certificateKey),
-      });
-      this.#assertCertificate(KEY_FILES.certificate, certificate.thumbprint);
-      return certificate;
-    });
+  /** The private key of one certificate, as {@link certificate}. Recovery service. */
+  certificateKey(thumbprint = this.certificateThumbprint): CertificateKey | null {
+    return this.#certificate('recovery', KEY_FILES.certificate, readCertificateKeys, thumbprint);
   }
 
   /** Signs site documents. Operator. */
@@ -117,12 +105,27 @@ export class KeyFolder {
     return key;
   }
 
-  #assertCertificate(name: string, found: string): void {
-    if (found === this.certificateThumbprint) return;
-    throw keyFolderError(
-      this.path,
-      `${name} is another certificate (${found}) than site.json names (${this.certificateThumbprint ?? 'none'})`,
-    );
+  /** What is not in memory is looked for on disk: a certificate may be added while a process runs. */
+  #certificate<T extends CertificatePublic>(
+    part: 'worker' | 'recovery',
+    first: string,
+    read: (folder: string) => readonly Filed<T>[],
+    thumbprint: string | null,
+  ): T | null {
+    if (thumbprint === null) return null;
+    return this.#once(`${part} ${thumbprint}`, () => {
+      const held = read(this.path);
+      const found = held.find(({ certificate }) => certificate.thumbprint === thumbprint);
+      if (found !== undefined) return found.certificate;
+      // Says how a missing one is put back.
+      if (held.length === 0) readKeyFile(this.path, first);
+      throw keyFolderError(
+        this.path,
+        `${part}/ holds another certificate (${held.map(({ certificate }) => certificate.thumbprint).join(', ')}) than ` +
+          `${thumbprint === this.certificateThumbprint ? 'site.json' : 'the site document'} names (${thumbprint}). ` +
+          `Copy ${part}/ from the key folder in which it was made`,
+      );
+    });
   }
 
   #once<T>(name: string, read: () => T): T {

@@ -1,16 +1,16 @@
-import { OpeningKeys } from '../jose/index.js';
 import { MpeError } from '../ops/errors.js';
 import type { Guid } from '../protocol/guid.js';
 import { decryptAtRest } from './at-rest.js';
-import type { CertificateKey } from './certificate.js';
+import type { CertificateKeeper } from './certificate-keeper.js';
+import { chooseWraps } from './choose-wraps.js';
 import { unwrapDataKey } from './data-key.js';
 import type { DataKeyRow, SecretForm, SecretIdentity } from './types.js';
 
 /** What an opener needs. */
 export interface SecretOpenerOptions {
   readonly siteGuid: Guid;
-  /** null on a site without a certificate: only plain secrets open. */
-  readonly certificateKey: CertificateKey | null;
+  /** On a site without a certificate it keeps none, and only plain secrets open. */
+  readonly keeper: CertificateKeeper;
   readonly dataKeys: readonly DataKeyRow[];
 }
 
@@ -20,21 +20,16 @@ export interface SecretOpenerOptions {
  */
 export class SecretOpener {
   readonly #options: SecretOpenerOptions;
-  readonly #keys: OpeningKeys | null;
-  readonly #rows: Map<Guid, DataKeyRow>;
+  readonly #rows: ReadonlyMap<Guid, DataKeyRow>;
   readonly #unwrapped = new Map<Guid, Promise<Buffer>>();
 
-  private constructor(options: SecretOpenerOptions, keys: OpeningKeys | null) {
+  /** Unwraps nothing yet. */
+  constructor(options: SecretOpenerOptions) {
     this.#options = options;
-    this.#keys = keys;
-    this.#rows = new Map(options.dataKeys.map((row) => [row.dataKeyId, row]));
-  }
-
-  /** Loads the certificate's key; unwraps nothing yet. */
-  static async create(options: SecretOpenerOptions): Promise<SecretOpener> {
-    const { certificateKey } = options;
-    const keys = certificateKey === null ? null : await OpeningKeys.from([certificateKey.privateJwk]);
-    return new SecretOpener(options, keys);
+    this.#rows = chooseWraps(
+      options.dataKeys,
+      options.keeper.certificates().map((certificate) => certificate.thumbprint),
+    );
   }
 
   /**
@@ -82,8 +77,8 @@ export class SecretOpener {
   }
 
   async #unwrap(id: Guid): Promise<Buffer> {
-    const { certificateKey, siteGuid } = this.#options;
-    if (this.#keys === null || certificateKey === null) {
+    const { keeper, siteGuid } = this.#options;
+    if (keeper.certificates().length === 0) {
       throw new MpeError('SECRET_UNREADABLE', 'this site has no certificate, so nothing encrypted opens', {
         facts: { reason: 'NO_CERTIFICATE', dataKeyId: id },
       });
@@ -94,6 +89,6 @@ export class SecretOpener {
         facts: { reason: 'DATA_KEY_UNKNOWN', dataKeyId: id },
       });
     }
-    return unwrapDataKey(row, siteGuid, this.#keys, certificateKey.thumbprint);
+    return unwrapDataKey(row, siteGuid, keeper);
   }
 }

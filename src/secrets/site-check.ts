@@ -6,7 +6,7 @@
  */
 import { verifySiteDocument } from '../jose/site-document.js';
 import type { OpeningKeys } from '../jose/index.js';
-import { MpeError } from '../ops/errors.js';
+import { isMpeError, MpeError } from '../ops/errors.js';
 import type { Guid } from '../protocol/guid.js';
 import type { SiteDocument } from '../protocol/site-document.js';
 import type { CertificatePublic } from './certificate.js';
@@ -124,9 +124,15 @@ export interface WorkerKeys {
  * Opens and checks all that a worker needs: {@link checkSite}; every sealing key opens and every one
  * that the document offers is there; the fingerprint key opens; the certificate is the document's.
  *
+ * @param former - the certificate that a running worker wraps to: it goes on with it where the new one has
+ *   not come to this host yet, as what it wraps stays readable and everything else of a new document counts
  * @throws MpeError SITE_MISMATCH, NOT_AUTHENTIC, KEY_FOLDER_INVALID
  */
-export async function openWorkerKeys(keyFolder: KeyFolder, rows: WorkerRows): Promise<WorkerKeys> {
+export async function openWorkerKeys(
+  keyFolder: KeyFolder,
+  rows: WorkerRows,
+  former: CertificatePublic | null = null,
+): Promise<WorkerKeys> {
   const document = await checkSite(keyFolder, rows.site, rows.siteDocumentJws);
   const secret = keyFolder.workerSecret();
   const sealingKeys = await openSealingKeys(rows.sealingKeys, secret);
@@ -141,8 +147,21 @@ export async function openWorkerKeys(keyFolder: KeyFolder, rows: WorkerRows): Pr
     document,
     sealingKeys,
     fingerprintKey: await openFingerprintKey(rows.fingerprintKey, secret),
-    certificate: keyFolder.certificate(document.certificateThumbprint),
+    certificate: certificateOf(keyFolder, document, former),
   };
+}
+
+function certificateOf(
+  keyFolder: KeyFolder,
+  document: SiteDocument,
+  former: CertificatePublic | null,
+): CertificatePublic | null {
+  try {
+    return keyFolder.certificate(document.certificateThumbprint);
+  } catch (error) {
+    if (former === null || !isMpeError(error, 'KEY_FOLDER_INVALID')) throw error;
+    return former;
+  }
 }
 
 /**

@@ -123,9 +123,11 @@ export class SiteContext {
 
   async #reload(): Promise<void> {
     const before = this.#current;
-    this.#current = (await readSnapshot(this.#options)).snapshot;
+    this.#current = (await readSnapshot(this.#options, before.certificate)).snapshot;
     this.#reloadedAt = performance.now();
     this.#useCertificate(before.certificate);
+    // A site that had none: with its first data key the database refuses plain text for good.
+    if (before.certificate === null) await this.#ring?.prepare();
     if (this.#current.document.version !== before.document.version) {
       const version = this.#current.document.version;
       this.#options.log.info({ event: 'worker.site_document', version }, 'a newer site document');
@@ -149,6 +151,13 @@ export class SiteContext {
       }
       return;
     }
+    if (certificate.thumbprint !== document.certificateThumbprint) {
+      this.#options.log.error(
+        { event: 'worker.certificate_missing', thumbprint: document.certificateThumbprint },
+        `the site document names the certificate ${document.certificateThumbprint ?? '(none)'}, which is not in worker/ of ` +
+          'the key folder: data keys go on being wrapped to the former one. Copy worker/ to this host',
+      );
+    }
     if (this.#ring !== null && before?.thumbprint === certificate.thumbprint) return;
     const { store, clock, by } = this.#options;
     this.#ring = new DataKeyRing({
@@ -163,15 +172,18 @@ export class SiteContext {
 
 async function readSnapshot(
   options: SiteContextOptions,
+  former: CertificatePublic | null = null,
 ): Promise<{ snapshot: SiteSnapshot; fingerprintKey: FingerprintKey }> {
   const { store, keyFolder } = options;
   const site = await store.readSite();
   assertSiteGuid(keyFolder, site);
   const fingerprintKey = await store.readFingerprintKey();
   const { jws, sealingKeys } = await readKeysOfDocument(store);
-  const keys = await openWorkerKeys(keyFolder, {
-    ...{ site, siteDocumentJws: jws, sealingKeys, fingerprintKey },
-  });
+  const keys = await openWorkerKeys(
+    keyFolder,
+    { site, siteDocumentJws: jws, sealingKeys, fingerprintKey },
+    former,
+  );
   const snapshot: SiteSnapshot = {
     site,
     document: keys.document,

@@ -149,7 +149,7 @@ export class Vault {
     const alarms = new Alarms(log);
     const canary = new Canary({
       ...{ store, alarms, log, sample: 1000, clock: systemClock() },
-      ...{ keys: site.keys, certificate: site.certificate, fingerprintKey: site.fingerprintKey },
+      ...{ keys: site.keys, keeper: site.keeper, fingerprintKey: site.fingerprintKey },
       metrics: new CanaryMetrics(metrics, alarms),
       readDocument: async () =>
         checkSite(site.keyFolder, await store.readSite(), (await store.readSiteDocument()).jws),

@@ -5,6 +5,7 @@ import type { Clock } from '../../src/ops/clock.js';
 import { MpeError } from '../../src/ops/errors.js';
 import { DATA_KEY_LIMITS, DataKeyRing, type DataKeyLimits } from '../../src/secrets/data-key-ring.js';
 import { FingerprintKey } from '../../src/secrets/fingerprint.js';
+import { FileKeeper } from '../../src/secrets/certificate-keeper.js';
 import { SecretOpener } from '../../src/secrets/open-secret.js';
 import { identify } from '../../src/secrets/secret-identity.js';
 import type { DataKeyRow, SecretForm, SecretIdentity } from '../../src/secrets/types.js';
@@ -49,7 +50,7 @@ function ringOf(options: { limits?: DataKeyLimits; persist?: (row: DataKeyRow) =
 }
 
 const openerOf = (rows: readonly DataKeyRow[], from: TestSite = site, siteGuid = site.keys.siteGuid) =>
-  SecretOpener.create({ siteGuid, certificateKey: from.keys.certificateKey(), dataKeys: rows });
+  FileKeeper.open(from.keys.path).then((keeper) => new SecretOpener({ siteGuid, keeper, dataKeys: rows }));
 
 /** Why a secret does not open. */
 async function refusal(work: Promise<unknown>): Promise<unknown> {
@@ -247,9 +248,9 @@ describe('a stored secret', () => {
   });
 
   test('in plain text opens as it is; a sealed one on a site without a certificate says why not', async () => {
-    const opener = await SecretOpener.create({
+    const opener = new SecretOpener({
       siteGuid: site.keys.siteGuid,
-      certificateKey: null,
+      keeper: await FileKeeper.of([]),
       dataKeys: [],
     });
     expect(await opener.open(IDENTITY, { form: 'PLAIN', bytes: VALUE })).toEqual(VALUE);

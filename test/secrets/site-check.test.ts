@@ -129,9 +129,13 @@ describe('a start is refused', () => {
     expect(await refusal(() => checkSite(site.keys, site.seed.site, other))).toMatch(
       /^SITE_MISMATCH: the site document/,
     );
-    const certificate = await signed({ certificateThumbprint: 'a'.repeat(64) });
-    expect(await refusal(() => checkSite(site.keys, site.seed.site, certificate))).toMatch(
-      /^SITE_MISMATCH: the site document names the certificate a{64}/,
+    const siteDocumentJws = await signed({ certificateThumbprint: 'a'.repeat(64) });
+    expect(await refusal(() => openWorkerKeys(site.keys, { ...site.rows, siteDocumentJws }))).toMatch(
+      /^KEY_FOLDER_INVALID: .* than the site document names \(a{64}\)/,
+    );
+    const plain = await signed({ certificateThumbprint: null, plaintextConsent: true });
+    expect(await refusal(() => checkSite(site.keys, site.seed.site, plain))).toMatch(
+      /^SITE_MISMATCH: .* never goes back to plain text/,
     );
   });
 

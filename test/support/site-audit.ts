@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { loadConfig } from '../../src/config/index.js';
 import type { Guid } from '../../src/protocol/guid.js';
 import { openKeyFolder } from '../../src/secrets/key-folder.js';
+import { FileKeeper } from '../../src/secrets/certificate-keeper.js';
 import { SecretOpener } from '../../src/secrets/open-secret.js';
 import { openStore } from '../../src/store/open-store.js';
 import type { SiteCounts, SiteStore } from '../../src/store/site-store.js';
@@ -60,9 +61,9 @@ export async function auditSite(
   const keys = await openKeyFolder(join(homeOf(place), 'keys'), 'recovery');
   const store = await openSite(place);
   try {
-    const opener = await SecretOpener.create({
+    const opener = new SecretOpener({
       siteGuid: keys.siteGuid,
-      certificateKey: keys.certificateKey(),
+      keeper: await FileKeeper.open(keys.path),
       dataKeys: await store.readDataKeys(),
     });
     const committed = new Set(
