@@ -99,6 +99,73 @@ export interface ClientKeyRow {
   /** Public JWK as JSON. */
   readonly publicJwk: string;
   readonly registeredAtMs: number;
+  /** The certificate or device that it came with. */
+  readonly channel?: RegistrationChannel;
+  /** The operator who accepted it. */
+  readonly approvedBy?: string;
+}
+
+/** A certificate or device that names one client: what stays the same while it is renewed. */
+export interface RegistrationChannel {
+  readonly kind: 'client-certificate' | 'entra';
+  /** Certificate: SHA-256 of its public key (SPKI), hex. Entra: `<tenant id>/<device id>`. */
+  readonly subject: string;
+}
+
+/** What lets a registration in beside an enrolment token and the client's own keys. */
+export interface Admission {
+  /** Channels over which the client that they name registers without a token. */
+  readonly channels: readonly RegistrationChannel['kind'][];
+  /** A gateway's word for the same certificate or device is enough for a new key of a known client. */
+  readonly channelRenews: boolean;
+  /** What nothing else lets in waits for an operator. */
+  readonly approval: boolean;
+  /** Registrations that may wait; about, as several workers may count at once. */
+  readonly pendingMax: number;
+}
+
+/** A registration that waits for an operator. */
+export interface PendingRegistrationRow {
+  readonly clientId: Guid;
+  readonly kid: string;
+  readonly machineName: string;
+  readonly domain: string;
+  readonly hardwareId: string;
+  readonly joinType: JoinType;
+  readonly channel: RegistrationChannel | null;
+  readonly firstAskedAtMs: number;
+  readonly lastAskedAtMs: number;
+}
+
+/** Clients that look like another one. Hints: names and hardware ids identify nobody. */
+export interface LookAlikes {
+  readonly sameHardware: readonly Guid[];
+  readonly sameName: readonly Guid[];
+}
+
+/** A line of `mpe clients list`. */
+export interface ListedClient {
+  readonly clientId: Guid;
+  readonly state: ClientRow['state'];
+  readonly epoch: number;
+  readonly machineName: string;
+  readonly domain: string;
+  readonly hardwareId: string;
+  readonly tag: string;
+  readonly registeredAtMs: number;
+  /** Its current epoch is flagged as a clone. */
+  readonly clone: boolean;
+  /** Another client, neither blocked nor merged, names the same hardware id. */
+  readonly sameHardware: boolean;
+}
+
+/** What an operator did to a machine. */
+export interface MachineEventRow {
+  readonly clientId: Guid;
+  readonly event: 'DELETED' | 'RESTORED' | 'MERGED' | 'BLOCKED' | 'UNBLOCKED';
+  readonly intoClientId: Guid | null;
+  readonly atMs: number;
+  readonly by: string;
 }
 
 /** A verified registration. */
@@ -111,6 +178,12 @@ export interface RegistrationWrite {
   readonly enrolmentTokenHash: Uint8Array | null;
   /** kid of the client's key that signed for this one; null = none. */
   readonly provenByKid: string | null;
+  /** The certificate or device that the gateway says sent it. */
+  readonly channel?: RegistrationChannel | null;
+  /** SHA-256 (hex) of a certificate's public key that signed for it, verified. */
+  readonly certificateSubject?: string | null;
+  /** Absent: tokens alone. */
+  readonly admission?: Admission;
   readonly machineName: string;
   readonly domain: string;
   readonly hardwareId: string;

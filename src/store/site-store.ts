@@ -20,6 +20,10 @@ import type {
   ClientRow,
   RegistrationWrite,
   RegistrationResult,
+  PendingRegistrationRow,
+  LookAlikes,
+  ListedClient,
+  MachineEventRow,
   RotationRequestRow,
   SecretPosition,
   StoredSecret,
@@ -83,6 +87,37 @@ export interface SiteStore {
   findKeyOwners(kid: string): Promise<readonly Guid[]>;
   commitRegistration(write: RegistrationWrite): Promise<RegistrationResult>;
   setClientState(clientId: Guid, state: 'ACTIVE' | 'BLOCKED', by: string): Promise<void>;
+  /** Registrations that wait for an operator, those that wait longest first. */
+  readPendingRegistrations(limit: number): Promise<readonly PendingRegistrationRow[]>;
+  /**
+   * Registers what waits: a new client with a tag, or a new epoch of a known one. All keys of the
+   * client stay. Refuses what cannot be any more (KEY_IN_USE, CLIENT_BLOCKED); null where nothing waits.
+   */
+  approveRegistration(
+    clientId: Guid,
+    kid: string,
+    approval: { readonly by: string; readonly tag: string; readonly atMs: number },
+  ): Promise<RegistrationResult | null>;
+  /** Drops what waits, which may ask again. False where nothing waits. */
+  rejectRegistration(clientId: Guid, kid: string): Promise<boolean>;
+  /** At most `limit` clients, the newest first; `flagged`: clones and hardware ids that occur twice. */
+  listClients(filter: {
+    readonly flagged: boolean;
+    readonly limit: number;
+  }): Promise<readonly ListedClient[]>;
+  /** Other clients with the same hardware id or machine name and domain, at most ten of each. */
+  findLookAlikes(
+    clientId: Guid,
+    hints: { readonly hardwareId: string; readonly machineName: string; readonly domain: string },
+  ): Promise<LookAlikes>;
+  /**
+   * Says that one client is now another, in the machine's events; nothing is re-pointed.
+   *
+   * @throws MpeError VALUE_INVALID where one of them is not registered or was merged before.
+   */
+  mergeClient(clientId: Guid, intoClientId: Guid, by: string): Promise<void>;
+  /** What operators did to a machine or merged into it, oldest first. */
+  readMachineEvents(clientId: Guid): Promise<readonly MachineEventRow[]>;
 
   /** Reads what decides over candidates; a constant number of statements. Same order as given. */
   classify(candidates: readonly CommitCandidate[]): Promise<readonly Classified[]>;

@@ -1,6 +1,7 @@
 import { describe } from 'vitest';
 import type { StoreLocation } from '../../src/store/open-store.js';
 import type { SiteStore } from '../../src/store/site-store.js';
+import { admissions } from './conformance/admission.js';
 import { clonesAndRegistration } from './conformance/registration.js';
 import { commits } from './conformance/commits.js';
 import { keptMessages } from './conformance/kept-messages.js';
@@ -43,6 +44,7 @@ export function storeConformance(name: string, make: MakeDatabase): void {
   describe(`site database: ${name}`, () => {
     siteRows(make);
     clonesAndRegistration(make);
+    admissions(make);
     commits(make);
     secretsAndProofs(make);
     readers(make);

@@ -1,7 +1,7 @@
 import type { Guid } from '../../protocol/guid.js';
 import { JOIN_TYPES } from '../../protocol/vocabulary.js';
 import type { ClientKeyRow, ClientRow } from '../site-store.js';
-import { guid, integer, text, time, word } from './columns.js';
+import { channelOf, guid, integer, text, textOrNull, time, word } from './columns.js';
 import { rowsOf, wordOf } from './parameters.js';
 import { firstSet, type Session, type SqlRow } from './session.js';
 
@@ -19,7 +19,7 @@ export async function findClients(session: Session, ids: readonly Guid[]): Promi
   const [clients = [], keys = [], flags = []] = await session.query(
     `SELECT c.ClientId, c.State, c.Epoch, c.MachineName, c.Domain, c.HardwareId, c.JoinType, c.Tag, c.RegisteredAt
      FROM MPE_Clients c JOIN ${IDS} ON i.ClientId = c.ClientId;
-     SELECT k.ClientId, k.Kid, k.Epoch, k.PublicJwk, k.RegisteredAt
+     SELECT k.ClientId, k.Kid, k.Epoch, k.PublicJwk, k.RegisteredAt, k.ChannelKind, k.ChannelSubject, k.ApprovedBy
      FROM MPE_ClientKeys k JOIN ${IDS} ON i.ClientId = k.ClientId ORDER BY k.Epoch;
      SELECT f.ClientId, f.Flag, f.Epoch, f.FlaggedAt, f.Detail
      FROM MPE_ClientFlags f JOIN ${IDS} ON i.ClientId = f.ClientId ORDER BY f.Epoch, f.Flag;`,
@@ -72,11 +72,15 @@ function clientFromRow(row: SqlRow, keys: ClientRow['keys'], flags: ClientRow['f
 }
 
 function keyFromRow(row: SqlRow): ClientKeyRow {
+  const channel = channelOf(row);
+  const approvedBy = textOrNull(row, 'ApprovedBy');
   return {
     kid: text(row, 'Kid'),
     epoch: integer(row, 'Epoch'),
     publicJwk: text(row, 'PublicJwk'),
     registeredAtMs: time(row, 'RegisteredAt'),
+    ...(channel === null ? {} : { channel }),
+    ...(approvedBy === null ? {} : { approvedBy }),
   };
 }
 

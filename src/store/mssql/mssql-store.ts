@@ -36,10 +36,17 @@ import { toStoreError } from './errors.js';
 import { findClients, findKeyOwners } from './find-client.js';
 import { findKeys } from './find-keys.js';
 import { hashLines } from './hash-lines.js';
+import { findLookAlikes, listClients } from './list-clients.js';
+import { mergeClient, readMachineEvents } from './machine-events.js';
 import { markDamaged } from './mark-damaged.js';
 import type { MessageKey } from './message-key.js';
 import { openRotationRequest } from './open-rotation-request.js';
 import { findOutcomes, pruneOutcomes, resolveKept } from './outcomes.js';
+import {
+  approveRegistration,
+  readPendingRegistrations,
+  rejectRegistration,
+} from './pending-registrations.js';
 import { probeWrite } from './probe-write.js';
 import { findQuarantined, quarantine } from './quarantine.js';
 import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
@@ -120,6 +127,28 @@ export class MssqlStore implements SiteStore {
     this.#write('setting a client state', () =>
       setClientState(this.#c, clientId, state, by, this.#clock.now()),
     );
+
+  readPendingRegistrations = (limit: number) =>
+    run('reading waiting registrations', () => readPendingRegistrations(this.#c, limit));
+  approveRegistration = (
+    clientId: Guid,
+    kid: string,
+    approval: { readonly by: string; readonly tag: string; readonly atMs: number },
+  ) => this.#write('approving a registration', () => approveRegistration(this.#c, clientId, kid, approval));
+  rejectRegistration = (clientId: Guid, kid: string) =>
+    this.#write('rejecting a registration', () => rejectRegistration(this.#c, clientId, kid));
+  listClients = (filter: { readonly flagged: boolean; readonly limit: number }) =>
+    run('listing clients', () => listClients(this.#c, filter));
+  findLookAlikes = (
+    clientId: Guid,
+    hints: { readonly hardwareId: string; readonly machineName: string; readonly domain: string },
+  ) => run('looking for machines that look alike', () => findLookAlikes(this.#c, clientId, hints));
+  mergeClient = (clientId: Guid, intoClientId: Guid, by: string) =>
+    this.#write('merging a client', () =>
+      mergeClient(this.#c, clientId, intoClientId, by, this.#clock.now()),
+    );
+  readMachineEvents = (clientId: Guid) =>
+    run('reading what operators did', () => readMachineEvents(this.#c, clientId));
 
   classify = (candidates: readonly CommitCandidate[]) =>
     run('classifying messages', () => classify(this.#c, candidates));

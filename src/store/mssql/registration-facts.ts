@@ -1,18 +1,8 @@
 import type { Guid } from '../../protocol/guid.js';
-import type { RegistrationWrite } from '../site-store.js';
-import { guid, integer, text } from './columns.js';
+import type { RegistrationFacts } from '../registration-decision.js';
+import { channelOf, guid, integer, text } from './columns.js';
 import { guidOf, wordOf } from './parameters.js';
 import type { Session } from './session.js';
-
-/** What decides over a registration. */
-export interface RegistrationFacts {
-  /** Null for an unknown client id. */
-  readonly client: { readonly blocked: boolean; readonly epoch: number } | null;
-  /** Who registered the key that the registration brings; null for nobody. */
-  readonly key: { readonly owner: Guid; readonly epoch: number } | null;
-  /** The client's current key vouches for the registration. */
-  readonly proven: boolean;
-}
 
 /**
  * Reads it in one round trip, in an order that makes what is read true together. Clients, keys and
@@ -21,12 +11,15 @@ export interface RegistrationFacts {
  * key his own" (both read again by the caller) or as a current key that is no longer current (the
  * insert of the next epoch then meets the rival's row), never as a key that nobody has.
  */
-export async function readFacts(session: Session, write: RegistrationWrite): Promise<RegistrationFacts> {
+export async function readFacts(
+  session: Session,
+  of: { readonly clientId: Guid; readonly kid: string },
+): Promise<RegistrationFacts> {
   const [clients = [], keys = [], owners = []] = await session.query(
     `SELECT State, Epoch FROM MPE_Clients WHERE ClientId = @clientId;
-     SELECT Epoch, Kid FROM MPE_ClientKeys WHERE ClientId = @clientId;
+     SELECT Epoch, Kid, ChannelKind, ChannelSubject FROM MPE_ClientKeys WHERE ClientId = @clientId;
      SELECT ClientId, Epoch FROM MPE_ClientKeys WHERE Kid = @kid;`,
-    { clientId: guidOf(write.clientId), kid: wordOf(write.kid) },
+    { clientId: guidOf(of.clientId), kid: wordOf(of.kid) },
   );
   const client = clients[0];
   const owner = owners[0];
@@ -35,6 +28,6 @@ export async function readFacts(session: Session, write: RegistrationWrite): Pro
   return {
     client: client === undefined ? null : { blocked: text(client, 'State') === 'BLOCKED', epoch },
     key: owner === undefined ? null : { owner: guid(owner, 'ClientId'), epoch: integer(owner, 'Epoch') },
-    proven: write.provenByKid !== null && current !== undefined && text(current, 'Kid') === write.provenByKid,
+    current: current === undefined ? null : { kid: text(current, 'Kid'), channel: channelOf(current) },
   };
 }

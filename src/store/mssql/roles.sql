@@ -51,6 +51,7 @@ GRANT UPDATE ON dbo.MPE_EnrolmentTokens (UsesLeft) TO mpe_worker;
 GRANT SELECT, INSERT, UPDATE ON dbo.MPE_Clients TO mpe_worker;
 GRANT SELECT, INSERT ON dbo.MPE_ClientKeys TO mpe_worker;
 GRANT SELECT, INSERT ON dbo.MPE_ClientFlags TO mpe_worker;
+GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.MPE_PendingRegistrations TO mpe_worker;
 GRANT SELECT, INSERT ON dbo.MPE_DataKeys TO mpe_worker;
 GRANT INSERT ON dbo.MPE_DataKeyWraps TO mpe_worker;
 GRANT SELECT ON dbo.MPE_DataKeyWraps (DataKeyId, CertificateThumbprint) TO mpe_worker;

@@ -1,5 +1,6 @@
 import { MpeError } from '../../ops/errors.js';
 import type { Guid } from '../../protocol/guid.js';
+import type { RegistrationChannel } from '../rows.js';
 import type { SqlRow } from './connection.js';
 
 /**
@@ -68,4 +69,13 @@ export function bytes(row: SqlRow, column: string): Buffer {
 /** A JSON column. The shape is the writer's: the same release or an older one of this store. */
 export function json<T>(row: SqlRow, column: string): T {
   return JSON.parse(text(row, column)) as T;
+}
+
+/** The certificate or device of a signing key, or null. */
+export function channelOf(row: SqlRow): RegistrationChannel | null {
+  if (row['ChannelKind'] === null) return null;
+  return {
+    kind: word(row, 'ChannelKind', ['client-certificate', 'entra'] as const),
+    subject: text(row, 'ChannelSubject'),
+  };
 }

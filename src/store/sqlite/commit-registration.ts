@@ -1,68 +1,59 @@
 import type { Guid } from '../../protocol/guid.js';
-import type { RegistrationReason } from '../../protocol/vocabulary.js';
-import type { RegistrationResult, RegistrationWrite } from '../site-store.js';
-import { guid, integer, text } from './columns.js';
+import {
+  decideRegistration,
+  refused,
+  TOKENS_ONLY,
+  type RegistrationFacts,
+} from '../registration-decision.js';
+import type { RegistrationChannel, RegistrationResult, RegistrationWrite } from '../site-store.js';
+import { channelOf, guid, integer, text } from './columns.js';
 import type { Connection } from './connection.js';
 import { flagClone } from './flag-clone.js';
+import { keepPending } from './pending-registrations.js';
 
-/**
- * Commits a registration whose signature was verified, in one transaction.
- *
- * | client id | key            | token / proof              | answer                              |
- * |-----------|----------------|----------------------------|-------------------------------------|
- * | any       | another's      | any                        | KEY_IN_USE, the key's owner flagged |
- * | known     | another's      | by its current key         | KEY_IN_USE, both flagged as clones  |
- * | known     | its own        | any                        | ALREADY_REGISTERED, no use taken    |
- * | known     | new            | by its current key         | REGISTERED, new epoch               |
- * | known     | new            | anything else              | CLIENT_EXISTS                       |
- * | blocked   | any of its own | any                        | CLIENT_BLOCKED                      |
- * | new       | new            | token with a use left      | REGISTERED, epoch 1, one use taken  |
- * | new       | new            | none or a refused token    | TOKEN_REFUSED                       |
- */
+/** Commits a registration whose signature was verified, in one transaction; see decideRegistration. */
 export function commitRegistration(c: Connection, write: RegistrationWrite): RegistrationResult {
   return c.immediate(() => {
-    const client = c.get('SELECT State, Epoch FROM MPE_Clients WHERE ClientId = ?', write.clientId);
-    const key = c.get('SELECT ClientId, Epoch FROM MPE_ClientKeys WHERE Kid = ?', write.kid);
-    const epoch = client === undefined ? 0 : integer(client, 'Epoch');
-
-    if (key !== undefined && guid(key, 'ClientId') !== write.clientId) {
-      const owner = guid(key, 'ClientId');
-      flagClone(c, owner, integer(key, 'Epoch'), write.atMs, `its key was sent for client ${write.clientId}`);
-      // The other client only where its own key vouches for it: a client id is no secret, and who
-      // knows one must not be able to send that client into a new epoch.
-      if (provenByCurrentKey(c, write, epoch)) {
-        flagClone(c, write.clientId, epoch, write.atMs, `it sent the key of client ${owner}`);
+    const decision = decideRegistration(readFacts(c, write.clientId, write.kid), write);
+    switch (decision.do) {
+      case 'answer':
+        return decision.result;
+      case 'flag': {
+        const { owner, ownerEpoch, alsoClient, epoch } = decision;
+        flagClone(c, owner, ownerEpoch, write.atMs, `its key was sent for client ${write.clientId}`);
+        // The other client only where its own key vouches for it: a client id is no secret, and who
+        // knows one must not be able to send that client into a new epoch.
+        if (alsoClient) flagClone(c, write.clientId, epoch, write.atMs, `it sent the key of client ${owner}`);
+        return refused('KEY_IN_USE', epoch);
       }
-      return refused('KEY_IN_USE', epoch);
-    }
-    if (client !== undefined) {
-      if (text(client, 'State') === 'BLOCKED') return refused('CLIENT_BLOCKED', epoch);
-      if (key !== undefined) {
-        return { status: 'ALREADY_REGISTERED', reason: 'NONE', epoch: integer(key, 'Epoch') };
+      case 'new-epoch':
+        return newEpoch(c, { ...write, channel: decision.channel }, decision.epoch);
+      case 'new-client': {
+        const token = takeUse(c, write);
+        if (token === null && !decision.channelAdmits) return refused('TOKEN_REFUSED', 0);
+        return newClient(c, write, token ?? { tokenId: null, tag: '' });
       }
-      return provenByCurrentKey(c, write, epoch)
-        ? newEpoch(c, write, epoch + 1)
-        : refused('CLIENT_EXISTS', epoch);
+      case 'wait':
+        return keepPending(c, write, decision.epoch, (write.admission ?? TOKENS_ONLY).pendingMax);
     }
-    const token = takeUse(c, write);
-    return token === null ? refused('TOKEN_REFUSED', 0) : newClient(c, write, token);
   });
 }
 
-const refused = (reason: RegistrationReason, epoch: number): RegistrationResult => ({
-  status: 'REFUSED',
-  reason,
-  epoch,
-});
-
-function provenByCurrentKey(c: Connection, write: RegistrationWrite, epoch: number): boolean {
-  if (write.provenByKid === null) return false;
+/** Reads what decides over a key of a client. */
+export function readFacts(c: Connection, clientId: Guid, kid: string): RegistrationFacts {
+  const client = c.get('SELECT State, Epoch FROM MPE_Clients WHERE ClientId = ?', clientId);
+  const key = c.get('SELECT ClientId, Epoch FROM MPE_ClientKeys WHERE Kid = ?', kid);
+  const epoch = client === undefined ? 0 : integer(client, 'Epoch');
   const current = c.get(
-    'SELECT Kid FROM MPE_ClientKeys WHERE ClientId = ? AND Epoch = ?',
-    write.clientId,
+    'SELECT Kid, ChannelKind, ChannelSubject FROM MPE_ClientKeys WHERE ClientId = ? AND Epoch = ?',
+    clientId,
     epoch,
   );
-  return current !== undefined && text(current, 'Kid') === write.provenByKid;
+  return {
+    client: client === undefined ? null : { blocked: text(client, 'State') === 'BLOCKED', epoch },
+    key: key === undefined ? null : { owner: guid(key, 'ClientId'), epoch: integer(key, 'Epoch') },
+    current: current === undefined ? null : { kid: text(current, 'Kid'), channel: channelOf(current) },
+  };
 }
 
 /** Takes one use by a conditional update: never more uses than allowed, whoever races. */
@@ -78,10 +69,26 @@ function takeUse(c: Connection, write: RegistrationWrite): { tokenId: Guid; tag:
   return taken === undefined ? null : { tokenId: guid(taken, 'TokenId'), tag: text(taken, 'Tag') };
 }
 
-function newClient(
+/** A key on its way into the database: verified, or approved. */
+export type KeyToRegister = Pick<
+  RegistrationWrite,
+  | 'clientId'
+  | 'registrationId'
+  | 'kid'
+  | 'publicJwk'
+  | 'machineName'
+  | 'domain'
+  | 'hardwareId'
+  | 'joinType'
+  | 'provenByKid'
+  | 'atMs'
+> & { readonly channel?: RegistrationChannel | null; readonly approvedBy?: string };
+
+/** Registers a new client with its first key. */
+export function newClient(
   c: Connection,
-  write: RegistrationWrite,
-  token: { tokenId: Guid; tag: string },
+  write: KeyToRegister,
+  by: { readonly tokenId: Guid | null; readonly tag: string },
 ): RegistrationResult {
   c.run(
     `INSERT INTO MPE_Clients (ClientId, State, Epoch, MachineName, Domain, HardwareId, JoinType, Tag,
@@ -91,14 +98,15 @@ function newClient(
     write.domain,
     write.hardwareId,
     write.joinType,
-    token.tag,
+    by.tag,
     write.atMs,
   );
-  insertKey(c, write, 1, token.tokenId);
+  insertKey(c, write, 1, by.tokenId);
   return { status: 'REGISTERED', reason: 'NONE', epoch: 1 };
 }
 
-function newEpoch(c: Connection, write: RegistrationWrite, epoch: number): RegistrationResult {
+/** Registers a new key of a known client. */
+export function newEpoch(c: Connection, write: KeyToRegister, epoch: number): RegistrationResult {
   c.run(
     `UPDATE MPE_Clients SET Epoch = ?, MachineName = ?, Domain = ?, HardwareId = ?, JoinType = ?
      WHERE ClientId = ?`,
@@ -113,10 +121,10 @@ function newEpoch(c: Connection, write: RegistrationWrite, epoch: number): Regis
   return { status: 'REGISTERED', reason: 'NONE', epoch };
 }
 
-function insertKey(c: Connection, write: RegistrationWrite, epoch: number, tokenId: Guid | null): void {
+function insertKey(c: Connection, write: KeyToRegister, epoch: number, tokenId: Guid | null): void {
   c.run(
     `INSERT INTO MPE_ClientKeys (ClientId, Epoch, Kid, PublicJwk, RegistrationId, ProvenByKid, TokenId,
-       RegisteredAt) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+       RegisteredAt, ChannelKind, ChannelSubject, ApprovedBy) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     write.clientId,
     epoch,
     write.kid,
@@ -125,5 +133,10 @@ function insertKey(c: Connection, write: RegistrationWrite, epoch: number, token
     write.provenByKid,
     tokenId,
     write.atMs,
+    write.channel?.kind ?? null,
+    write.channel?.subject ?? null,
+    write.approvedBy ?? null,
   );
+  // It may have waited for an operator meanwhile.
+  c.run('DELETE FROM MPE_PendingRegistrations WHERE ClientId = ? AND Kid = ?', write.clientId, write.kid);
 }

@@ -31,9 +31,16 @@ import { toStoreError } from './errors.js';
 import { findClient, findKeyOwners } from './find-client.js';
 import { findKeys } from './find-keys.js';
 import { hashLines } from './hash-lines.js';
+import { findLookAlikes, listClients } from './list-clients.js';
+import { mergeClient, readMachineEvents } from './machine-events.js';
 import { markDamaged } from './mark-damaged.js';
 import { openRotationRequest } from './open-rotation-request.js';
 import { findOutcome, pruneOutcomes } from './outcomes.js';
+import {
+  approveRegistration,
+  readPendingRegistrations,
+  rejectRegistration,
+} from './pending-registrations.js';
 import { probeWrite } from './probe-write.js';
 import { findQuarantined, quarantine } from './quarantine.js';
 import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
@@ -107,6 +114,26 @@ export class SqliteStore implements SiteStore {
     retryBusy('setting a client state', () =>
       setClientState(this.#c, clientId, state, by, this.#clock.now()),
     );
+
+  readPendingRegistrations = (limit: number) =>
+    retryBusy('reading waiting registrations', () => readPendingRegistrations(this.#c, limit));
+  approveRegistration = (
+    clientId: Guid,
+    kid: string,
+    approval: { readonly by: string; readonly tag: string; readonly atMs: number },
+  ) => retryBusy('approving a registration', () => approveRegistration(this.#c, clientId, kid, approval));
+  rejectRegistration = (clientId: Guid, kid: string) =>
+    retryBusy('rejecting a registration', () => rejectRegistration(this.#c, clientId, kid));
+  listClients = (filter: { readonly flagged: boolean; readonly limit: number }) =>
+    retryBusy('listing clients', () => listClients(this.#c, filter));
+  findLookAlikes = (
+    clientId: Guid,
+    hints: { readonly hardwareId: string; readonly machineName: string; readonly domain: string },
+  ) => retryBusy('looking for machines that look alike', () => findLookAlikes(this.#c, clientId, hints));
+  mergeClient = (clientId: Guid, intoClientId: Guid, by: string) =>
+    retryBusy('merging a client', () => mergeClient(this.#c, clientId, intoClientId, by, this.#clock.now()));
+  readMachineEvents = (clientId: Guid) =>
+    retryBusy('reading what operators did', () => readMachineEvents(this.#c, clientId));
 
   classify = (candidates: readonly CommitCandidate[]) =>
     retryBusy('classifying messages', () => classify(this.#c, candidates));
