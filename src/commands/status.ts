@@ -1,8 +1,9 @@
 import type { Command } from 'commander';
-import { loadConfig, type Config } from '../config/index.js';
+import { clockOf, loadConfig, type Config } from '../config/index.js';
 import { verifySiteDocument } from '../jose/site-document.js';
 import { MpeError } from '../ops/errors.js';
 import type { Guid } from '../protocol/guid.js';
+import { expiryNotice } from '../secrets/expiry-watch.js';
 import { readPresent, type Present, type QueueDepth } from '../queue/index.js';
 import type { SiteCounts, SiteRow } from '../store/site-store.js';
 import { print, printJson } from './output.js';
@@ -29,6 +30,7 @@ interface Status {
     readonly counts: SiteCounts;
     readonly durability: string;
     readonly certificate: boolean;
+    readonly siteDocument: { readonly version: number; readonly expiresAtMs: number };
   }>;
   readonly redis: Seen<{ readonly depth: QueueDepth; readonly present: readonly Present[] }>;
   readonly gateway: Seen<{ readonly url: string }>;
@@ -75,7 +77,9 @@ function lookAtDatabase(config: Config): Promise<Status['database']> {
         const document = await verifySiteDocument(jws, site.rootThumbprint);
         const { detail } = await store.durability();
         const certificate = document.certificateThumbprint !== null;
-        return { site, counts: await store.counts(), durability: detail, certificate };
+        const { version, expiresAtMs } = document;
+        const siteDocument = { version, expiresAtMs };
+        return { site, counts: await store.counts(), durability: detail, certificate, siteDocument };
       },
       { readOnly: true },
     ),
@@ -130,9 +134,11 @@ function judge(
       degraded.push('the queue is nearly at its high-water mark');
   }
   if (database.ok) {
-    const { counts, certificate } = database;
+    const { counts, certificate, siteDocument } = database;
     if (counts.damagedSecrets > 0) degraded.push(`${counts.damagedSecrets} stored secrets cannot be read`);
     if (counts.quarantined > config.quarantineMax * NEARLY) degraded.push('quarantine is nearly full');
+    const notice = expiryNotice(siteDocument.expiresAtMs, clockOf(config, database.site.testSite).now());
+    if (notice !== null) degraded.push(notice.text);
     if (!certificate) degraded.push('keys are stored in PLAIN TEXT');
   }
   const state = down.length > 0 ? 'down' : degraded.length > 0 ? 'degraded' : 'ok';

@@ -9,6 +9,7 @@ import type { Logger } from '../ops/log.js';
 import { Metrics } from '../ops/metrics.js';
 import { NonceStore, RateLimits, ReplyBus, SubmitQueue } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
+import { ExpiryWatch } from '../secrets/expiry-watch.js';
 import { checkGatewayKeys } from '../secrets/site-check.js';
 import type { SiteStore } from '../store/site-store.js';
 import { openChannels } from './authenticators/open.js';
@@ -77,9 +78,11 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const view = new SiteView({ store, rootThumbprint: keyFolder.rootThumbprint, document, jws, log });
   const redisSafety = new RedisSafety(queue.redis, config.redis.allowUnsafe, log);
   const metrics = new Metrics('gateway');
+  const expiry = new ExpiryWatch({ document: () => view.document, clock, log, metrics });
   const drain = new AbortController();
   const proxies = new Proxies(config.gateway.proxies);
   const release = async (): Promise<void> => {
+    expiry.close();
     view.close();
     redisSafety.close();
     await replies.close();

@@ -46,6 +46,11 @@ export class Metrics {
   readonly sqlRetries = this.#counter('sql_retries_total', 'Transactions tried again', ['number']);
   readonly deadLetters = this.#counter('dead_letters_total', 'Messages given up', ['reason']);
   readonly quarantined = this.#counter('quarantined_total', 'Messages put in quarantine', ['reason']);
+  readonly siteDocumentExpires = this.#gauge(
+    'site_document_expires_seconds',
+    'Time until the site document expires; below 0 since',
+    [],
+  );
   readonly dataKeys = this.#counter('data_keys_made_total', 'Data keys made', []);
 
   /**

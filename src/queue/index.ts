@@ -29,3 +29,4 @@ export { checkRedisSettings } from './settings.js';
 export { Strikes } from './strikes.js';
 export { SubmitQueue, type SubmitQueueOptions } from './submit-queue.js';
 export type { FailedJob } from './sweep.js';
+export { takeTurn } from './turn.js';

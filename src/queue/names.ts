@@ -36,5 +36,10 @@ export function limitKey(siteGuid: Guid, name: string): string {
   return `${keyPrefix(siteGuid)}:limit:${name}`;
 }
 
+/** Key of a chore that one process at a time does. */
+export function turnKey(siteGuid: Guid, chore: string): string {
+  return `${keyPrefix(siteGuid)}:turn:${chore}`;
+}
+
 /** Seconds for which a reply can be read under its job id. */
 export const REPLY_KEPT_SECONDS = 600;

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RegistrationSettings } from '../config/index.js';
 import type { Clock } from '../ops/clock.js';
 import { assertNever, isMpeError, MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
@@ -20,6 +21,7 @@ import { openEnvelope } from './open.js';
 import { candidateOf, planMessage, type PlanContext } from './plan.js';
 import { quarantine } from './quarantine.js';
 import { processRegistration, registrationReply } from './registration.js';
+import { leaveQuarantine } from './release-quarantine.js';
 import { answerRun, describe, type Answer, type Run } from './run.js';
 import { sealedReply, unsealedReply } from './reply.js';
 import { SiteContext } from './site-context.js';
@@ -41,6 +43,8 @@ export interface PipelineOptions {
   readonly groupMax?: number;
   readonly quarantineMax?: number;
   readonly deadLetterMax?: number;
+  /** What registers a client; default: tokens, certificates, Entra devices. */
+  readonly registration?: RegistrationSettings;
   /** Message ids that kill this process when it opens them; ignored outside test sites. */
   readonly poison?: readonly string[];
   /** Least time between two reloads of the site for an unknown kid; default 3 s. */
@@ -136,6 +140,11 @@ export class Pipeline {
       }
       switch (run.kind) {
         case 'answer':
+          try {
+            await leaveQuarantine(job, run, store);
+          } catch (error) {
+            return this.#later(job, error instanceof Error ? error : new Error(String(error)));
+          }
           return done(run);
         case 'transient':
           return this.#later(job, run.error);
@@ -168,9 +177,14 @@ export class Pipeline {
         return temporary;
       }
       const { siteGuid } = this.site.current.site;
-      const { reply, cause } = await processRegistration(job, siteGuid, store, clock.now());
+      const { registration } = this.#options;
+      const { reply, cause } = await processRegistration(job, {
+        ...{ siteGuid, store, nowMs: clock.now() },
+        ...(registration === undefined ? {} : { settings: registration }),
+      });
       const line = { ...facts, status: reply.status, reason: reply.reason, cause, epoch: reply.epoch };
       if (reply.status === 'REFUSED') log.warn({ event: 'client.registration_refused', ...line });
+      else if (reply.status === 'PENDING') log.info({ event: 'client.registration_pending', ...line });
       else log.info({ event: 'client.registered', ...line });
       return reply;
     } catch (error) {

@@ -44,11 +44,13 @@ import {
   type TakenJob,
 } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
+import { ExpiryWatch } from '../secrets/expiry-watch.js';
 import type { SiteStore } from '../store/site-store.js';
 import { AloneGate } from './alone-gate.js';
 import { Housekeeping, pruneBefore } from './housekeeping.js';
 import { Pipeline } from './pipeline.js';
 import { registrationReply } from './registration.js';
+import { releaseQuarantine } from './release-quarantine.js';
 import { unsealedReply } from './reply.js';
 import { checkDurability, checkPoolSize, checkRedis } from './start-checks.js';
 import { MAX_STRIKES, Suspects } from './suspects.js';
@@ -82,6 +84,7 @@ export interface RunningWorker {
 const REDIS_RETRY_MS = 500;
 const SWEEP_EVERY_MS = 5000;
 const RELOAD_EVERY_MS = 10_000;
+const RELEASE_EVERY_MS = 5000;
 const PRUNE_EVERY_MS = 3_600_000;
 
 /**
@@ -101,6 +104,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     groupMax: config.worker.groupMax,
     quarantineMax: config.quarantineMax,
     deadLetterMax: config.deadLetterMax,
+    registration: config.registration,
     poison: config.test.poison,
   });
   const { site } = pipeline.site.current;
@@ -135,6 +139,7 @@ class Worker implements RunningWorker {
   readonly #gate = new AloneGate();
   readonly #closing = new AbortController();
   readonly #housekeeping: Housekeeping;
+  readonly #expiry: ExpiryWatch;
   #consumer: QueueConsumer | null = null;
   #presence: Presence | null = null;
   #closed: Promise<void> | null = null;
@@ -148,10 +153,12 @@ class Worker implements RunningWorker {
     this.#redis = connectRedis(config.redis.url, 'producer');
     this.#bus = ReplyBus.open({ redisUrl: config.redis.url, siteGuid, gatewayId: null, log });
     this.#suspects = new Suspects(new Strikes(this.#redis, siteGuid), log);
+    this.#expiry = new ExpiryWatch({ document: () => pipeline.site.current.document, clock, log, metrics });
     this.#housekeeping = new Housekeeping(
       [
         { name: 'sweep', everyMs: SWEEP_EVERY_MS, run: () => this.#sweep() },
         { name: 'reload', everyMs: RELOAD_EVERY_MS, run: () => pipeline.site.reload() },
+        { name: 'release', everyMs: RELEASE_EVERY_MS, run: () => this.#release() },
         {
           name: 'prune',
           everyMs: PRUNE_EVERY_MS,
@@ -252,6 +259,7 @@ class Worker implements RunningWorker {
   }
 
   async #end(): Promise<void> {
+    this.#expiry.close();
     await this.#housekeeping.close();
     await this.#presence?.close();
     await this.#suspects.forgetRunning();
@@ -327,6 +335,18 @@ class Worker implements RunningWorker {
     return job.data.kind === 'message'
       ? encodeMessageReply(unsealedReply(job.data.messageId, 'REJECTED', 'DEAD_LETTERED'))
       : encodeRegistrationReply(registrationReply(job.data.clientId, '', 'REFUSED', 'TEMPORARY', 0));
+  }
+
+  /** Messages in quarantine that can be processed by now. */
+  async #release(): Promise<void> {
+    if (!this.ready()) return;
+    const { store, config, clock, log } = this.#options;
+    await releaseQuarantine({
+      ...{ store, clock, log, siteGuid: this.#siteGuid, redis: this.#redis },
+      redisUrl: config.redis.url,
+      highWater: config.queue.highWater,
+      sealingKids: this.#pipeline.site.current.openingKeys.kids(),
+    });
   }
 
   /** What BullMQ failed by itself becomes a row before it leaves Redis. */
