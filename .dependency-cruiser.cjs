@@ -23,6 +23,10 @@ module.exports = {
     only('secrets-direction', 'secrets stand on jose', 'secrets', mid),
     only('store-direction', 'the store stands on secrets', 'store', keys),
     only('queue-direction', 'the queue stands on secrets', 'queue', keys),
+    only('site-direction', 'changes of a site need its database and its keys, no queue', 'site', [
+      'store',
+      ...keys,
+    ]),
     only('ingest-direction', 'ingest and workers never import each other', 'ingest', data),
     only('workers-direction', 'ingest and workers never import each other', 'workers', data),
     only('recovery-direction', 'the recovery service needs no queue: it reads and marks rows', 'recovery', [

@@ -37,10 +37,15 @@ export async function openSealingKeys(
   rows: readonly SealingKeyLike[],
   secret: WorkerSecret,
 ): Promise<OpeningKeys> {
-  return OpeningKeys.from(await Promise.all(rows.map((row) => openOne(row, secret))));
+  return OpeningKeys.from(await Promise.all(rows.map((row) => openSealingKey(row, secret))));
 }
 
-async function openOne(row: SealingKeyLike, secret: WorkerSecret): Promise<PrivateJwk> {
+/**
+ * Opens the private part of one sealing key.
+ *
+ * @throws MpeError SITE_MISMATCH as {@link openSealingKeys}
+ */
+export async function openSealingKey(row: SealingKeyLike, secret: WorkerSecret): Promise<PrivateJwk> {
   const what = `sealing key ${row.kid}`;
   let jwk: PrivateJwk;
   try {
