@@ -9,7 +9,7 @@ import { refusalOfCandidate } from './plan-limits.js';
 import type { Session, SqlParameters, SqlRow } from './session.js';
 
 /**
- * Reads what decides over candidates: one round trip and ten statements, however many there are.
+ * Reads what decides over candidates: one round trip and nine statements, however many there are.
  *
  * READ COMMITTED shows each statement what was committed when it ran, so that two facts may be of
  * different moments. Nothing rests on them: `apply` finds out what has changed.

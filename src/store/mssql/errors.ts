@@ -15,6 +15,9 @@ export type SqlErrorClass = 'unique' | 'transient' | 'permission' | 'guard' | 'p
 /** Babelfish's number for all it has no other for: lock time-outs, snapshot conflicts, refusals. */
 const BABELFISH = 33557097;
 
+/** What takeTurn throws where a transaction waited in vain for its turn. */
+export const TURN_MISSED = 51_007;
+
 /** Numbers after which the whole transaction may be done again. */
 const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   -2, // time-out of the client, as other drivers number it
@@ -33,6 +36,7 @@ const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   ...[10_928, 10_929], // Azure SQL: limit of the resource reached, too busy for more than the minimum
   ...[40_143, 40_197, 40_501, 40_540, 40_613], // Azure SQL: busy, reconfigured or not available now
   ...[49_918, 49_919, 49_920], // Azure SQL: not enough resources, too many operations
+  TURN_MISSED,
   BABELFISH,
 ]);
 
@@ -121,6 +125,11 @@ export function sqlErrorClass(error: unknown): SqlErrorClass {
   if (numbers.length > 0) return 'permanent';
   // Without a number nobody said no: a connection or, on Babelfish, a serialisation failure.
   return MISTAKE_CODES.has(codeOf(error)) ? 'permanent' : 'transient';
+}
+
+/** The turn of the transaction did not come in time. */
+export function isTurnMissed(error: unknown): boolean {
+  return numbersOf(error).includes(TURN_MISSED);
 }
 
 /** The whole work may succeed when done again. */

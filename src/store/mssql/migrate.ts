@@ -1,20 +1,22 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MpeError } from '../../ops/errors.js';
 import { countApplied, readMigrations, type AppliedMigration, type Migration } from '../migrations.js';
 import { splitBatches } from './batches.js';
 import { flag, integer, text } from './columns.js';
 import type { Connection } from './connection.js';
+import { isTurnMissed } from './errors.js';
 import { isRefusal, toMissingRight } from './missing-right.js';
 import { flagOf, intOf, timeOf, wordOf } from './parameters.js';
 import { run } from './run.js';
 import { firstRow, firstSet, type Session } from './session.js';
+import { takeTurn } from './turn.js';
 
 const FOLDER = join(import.meta.dirname, 'migrations');
 
 /** Another process may be at a long migration. */
 const TURN_WAIT_MS = 5 * 60_000;
-/** One wait inside the server, below every time-out of a request. */
-const ONE_WAIT_MS = 5_000;
+const PAUSE_MS = 200;
 
 /** The migrations that this release knows. */
 export function loadMigrations(folder = FOLDER): Migration[] {
@@ -41,7 +43,7 @@ export async function migrate(
   const user = await run(doing, () => userName(connection));
   return run(doing, async () => {
     try {
-      return await connection.transaction((tx) => migrateInside(tx, migrations, nowMs));
+      return await inTurn(() => connection.transaction((tx) => migrateInside(tx, migrations, nowMs)));
     } catch (error) {
       if (error instanceof Error && isRefusal(error)) throw toMissingRight(error, doing, user);
       throw error;
@@ -54,7 +56,7 @@ async function migrateInside(
   migrations: readonly Migration[],
   nowMs: number,
 ): Promise<number[]> {
-  await takeMigrationTurn(tx);
+  await takeTurn(tx, 'mpe/migrate');
   await tx.query(`
     IF OBJECT_ID('dbo.MPE_Migrations', 'U') IS NULL
       CREATE TABLE dbo.MPE_Migrations (
@@ -80,27 +82,23 @@ async function migrateInside(
   return pending.map((migration) => migration.number);
 }
 
-/** Waits in steps: a wait longer than the time-out of a request would end as a lost answer. */
-async function takeMigrationTurn(tx: Session): Promise<void> {
+/** Begins a transaction again whose turn did not come: another process is at its migrations. */
+async function inTurn<T>(transaction: () => Promise<T>): Promise<T> {
   const giveUpAt = performance.now() + TURN_WAIT_MS;
   for (;;) {
-    const sets = await tx.query(
-      `DECLARE @granted int;
-       EXEC @granted = sp_getapplock @Resource = 'mpe/migrate', @LockMode = 'Exclusive',
-         @LockOwner = 'Transaction', @LockTimeout = @wait;
-       SELECT @granted AS Granted;`,
-      { wait: intOf(ONE_WAIT_MS) },
-    );
-    const row = firstRow(sets);
-    const granted = row === undefined ? -999 : integer(row, 'Granted');
-    if (granted >= 0) return;
-    // -1: the time is over. Everything else (deadlock, cancelled, refused) has ended the wait for good.
-    if (granted !== -1 || performance.now() > giveUpAt) {
-      throw new MpeError(
-        'STORE_TRANSIENT',
-        `another process migrates the site database (sp_getapplock answered ${granted}); try again when it is done`,
-      );
+    try {
+      return await transaction();
+    } catch (error) {
+      if (!isTurnMissed(error)) throw error;
+      if (performance.now() > giveUpAt) {
+        throw new MpeError(
+          'STORE_TRANSIENT',
+          `another process has been migrating the site database for ${TURN_WAIT_MS / 60_000} minutes; try again when it is done`,
+          { cause: error },
+        );
+      }
     }
+    await sleep(PAUSE_MS);
   }
 }
 

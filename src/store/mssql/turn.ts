@@ -1,10 +1,9 @@
-import { MpeError } from '../../ops/errors.js';
-import { integer } from './columns.js';
+import { TURN_MISSED } from './errors.js';
 import { intOf, wordOf } from './parameters.js';
-import { firstRow, type Session } from './session.js';
+import type { Session } from './session.js';
 
 /** What is done by one transaction of the whole site at a time. */
-export type Turn = 'mpe/quarantine' | 'mpe/dead-letters' | 'mpe/site-documents';
+export type Turn = 'mpe/quarantine' | 'mpe/dead-letters' | 'mpe/site-documents' | 'mpe/migrate';
 
 /** How long a transaction waits for its turn. */
 const WAIT_MS = 5000;
@@ -17,22 +16,21 @@ const WAIT_MS = 5000;
  * are committed, and each statement under READ COMMITTED sees what was committed before the
  * statement began, with locking and with row versions alike.
  *
- * @throws MpeError STORE_TRANSIENT where the turn did not come in time, or in a deadlock
+ * A turn that did not come is an error of the batch (51007, transient), not an answer that is read:
+ * with XACT_ABORT it ends the transaction. It must be one for Babelfish, whose sp_getapplock leaves
+ * what it caught on a stack that only an error empties, and whose server ends at the fifth.
  */
 export async function takeTurn(tx: Session, turn: Turn): Promise<void> {
-  const sets = await tx.query(
+  await tx.query(
     `DECLARE @granted int;
      EXEC @granted = sp_getapplock @Resource = @resource, @LockMode = 'Exclusive',
        @LockOwner = 'Transaction', @LockTimeout = @wait;
-     SELECT @granted AS Granted;`,
+     IF @granted < 0
+     BEGIN
+       DECLARE @missed nvarchar(200) = N'the turn ' + @resource + N' did not come, sp_getapplock answered '
+         + CAST(@granted AS nvarchar(11));
+       THROW ${TURN_MISSED}, @missed, 1;
+     END`,
     { resource: wordOf(turn), wait: intOf(WAIT_MS) },
   );
-  const row = firstRow(sets);
-  const granted = row === undefined ? -999 : integer(row, 'Granted');
-  if (granted < 0) {
-    throw new MpeError(
-      'STORE_TRANSIENT',
-      `the turn ${turn} did not come (sp_getapplock answered ${granted})`,
-    );
-  }
 }
