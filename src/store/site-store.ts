@@ -152,6 +152,8 @@ export interface SiteStore {
   /** By the first eight or more hex digits, hyphens ignored; metadata only, at most `limit`. */
   findKeys(prefix: string, limit: number): Promise<readonly FoundKey[]>;
   counts(): Promise<SiteCounts>;
+  /** Secrets of which every generation is in plain text. */
+  countPlainSecrets(): Promise<number>;
 
   /** Every stored secret, in order of secret id and generation. */
   streamSecrets(): AsyncIterable<StoredSecret>;

@@ -26,6 +26,7 @@ import { batched } from './batched.js';
 import { classify } from './classify.js';
 import { commitRegistration } from './commit-registration.js';
 import type { Connection } from './connection.js';
+import { countPlainSecrets } from './count-plain-secrets.js';
 import { counts } from './counts.js';
 import { createSite } from './create-site.js';
 import { insertDataKey, readDataKeys } from './data-keys.js';
@@ -186,6 +187,7 @@ export class MssqlStore implements SiteStore {
   traceMessage = (messageId: Guid) => run('tracing a message', () => traceMessage(this.#c, messageId));
   findKeys = (prefix: string, limit: number) => run('finding keys', () => findKeys(this.#c, prefix, limit));
   counts = () => run('counting', () => counts(this.#c));
+  countPlainSecrets = () => run('counting', () => countPlainSecrets(this.#c));
 
   streamSecrets = (): AsyncIterable<StoredSecret> => ours('reading secrets', streamSecrets(this.#c));
   secretsPage = (after: SecretPosition | null, limit: number) =>

@@ -22,6 +22,7 @@ import { apply } from './apply.js';
 import { classify } from './classify.js';
 import { commitRegistration } from './commit-registration.js';
 import { Connection } from './connection.js';
+import { countPlainSecrets } from './count-plain-secrets.js';
 import { counts } from './counts.js';
 import { createSite } from './create-site.js';
 import { insertDataKey, readDataKeys } from './data-keys.js';
@@ -172,6 +173,7 @@ export class SqliteStore implements SiteStore {
   findKeys = (prefix: string, limit: number) =>
     retryBusy('finding keys', () => findKeys(this.#c, prefix, limit));
   counts = () => retryBusy('counting', () => counts(this.#c));
+  countPlainSecrets = () => retryBusy('counting', () => countPlainSecrets(this.#c));
 
   async *streamSecrets(): AsyncGenerator<StoredSecret> {
     try {

@@ -136,6 +136,7 @@ export function secretsAndProofs(make: MakeDatabase): void {
     it('seals a successor of a plain generation once the site has a data key, and takes no plain one any more', async () => {
       const store = await fresh();
       await send(store, [escrow(1)]);
+      expect(await store.countPlainSecrets()).toBe(1);
       await store.insertDataKey(DATA_KEY);
       const again = (message: number) =>
         escrow(message, { volumes: [{ volume: 1, protectors: [{ key: 1, password: 'password 1' }] }] });
@@ -145,6 +146,7 @@ export function secretsAndProofs(make: MakeDatabase): void {
       expect(await send(store, [escrow(3)])).toEqual(['transient']);
       expect(await send(store, [again(2)], { dataKeyId: DATA_KEY.dataKeyId })).toEqual(['COMMITTED']);
       expect((await stored(store)).map((secret) => secret.content.form)).toEqual(['PLAIN', 'SEALED']);
+      expect(await store.countPlainSecrets()).toBe(0);
       // The plain one stays readable for people.
       expect(await store.findKeys(id('key', 1), 10)).toMatchObject([{ readable: true }]);
       await store.close();
