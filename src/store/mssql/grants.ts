@@ -42,7 +42,8 @@ export async function missingGrants(session: Session, kind: ProcessKind): Promis
        CASE WHEN j.ColumnName = '' THEN HAS_PERMS_BY_NAME('dbo.' + j.ObjectName, 'OBJECT', j.PermissionName)
          ELSE HAS_PERMS_BY_NAME('dbo.' + j.ObjectName, 'OBJECT', j.PermissionName, j.ColumnName, 'COLUMN')
        END AS Has
-     FROM OPENJSON(@wanted) WITH (PermissionName nvarchar(60), ObjectName nvarchar(128), ColumnName nvarchar(128)) j;`,
+     FROM OPENJSON(@wanted) WITH (PermissionName nvarchar(60) '$.PermissionName',
+       ObjectName nvarchar(128) '$.ObjectName', ColumnName nvarchar(128) '$.ColumnName') j;`,
     {
       wanted: rowsOf(
         wanted.map(({ right, object, column }) => ({
