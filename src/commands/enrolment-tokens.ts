@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import { clockOf, loadConfig } from '../config/index.js';
+import { verifySiteDocument } from '../jose/site-document.js';
 import { MpeError } from '../ops/errors.js';
 import { formatEnrolmentToken } from '../protocol/enrolment-token.js';
 import { newGuid, parseGuid } from '../protocol/guid.js';
@@ -19,7 +20,8 @@ export function register(program: Command): void {
     .command('create')
     .description('make a token; it is shown once')
     .option('--uses <n>', 'clients that may enrol with it', numberOption('--uses', 1, 10_000_000), 1)
-    .option('--days <n>', 'days until it expires', numberOption('--days', 1, 3_650), 7)
+    .option('--expires <time>', 'time until it expires, e.g. 36h, 14d or 8w (default: 7d)', lifetime)
+    .option('--days <n>', 'the same, in days', numberOption('--days', 1, 3_650))
     .option('--tag <tag>', 'tag that its clients get, for policies', '')
     .option('--json', 'print it as JSON', false)
     .action(create);
@@ -35,9 +37,21 @@ export function register(program: Command): void {
     .action(revoke);
 }
 
+const UNITS_MS = { m: 60_000, h: 3_600_000, d: DAY_MS, w: 7 * DAY_MS } as const;
+
+/** A number with a unit: minutes, hours, days or weeks; ten years at most, as `--days`. */
+function lifetime(text: string): number {
+  const [, count = '', unit = ''] = /^([1-9]\d{0,6})([mhdw])$/.exec(text) ?? [];
+  const ms = unit === '' ? 0 : Number(count) * UNITS_MS[unit as keyof typeof UNITS_MS];
+  if (ms > 0 && ms <= 3_650 * DAY_MS) return ms;
+  throw new MpeError('USAGE', '--expires must be a number with m, h, d or w, e.g. 14d, and at most 3650d');
+}
+
 interface CreateOptions {
   readonly uses: number;
-  readonly days: number;
+  /** Milliseconds. */
+  readonly expires?: number;
+  readonly days?: number;
   readonly tag: string;
   readonly json: boolean;
 }
@@ -46,17 +60,22 @@ async function create(options: CreateOptions): Promise<void> {
   if (!/^[A-Za-z0-9._-]{0,64}$/.test(options.tag)) {
     throw new MpeError('USAGE', '--tag must have at most 64 of A-Z a-z 0-9 . _ -');
   }
+  if (options.expires !== undefined && options.days !== undefined)
+    throw new MpeError('USAGE', 'give --expires or --days, not both');
+  const lifetimeMs = options.expires ?? (options.days ?? 7) * DAY_MS;
   const config = loadConfig();
   await withStore(config, async (store) => {
     const site = await requireSite(store);
     const now = clockOf(config, site.testSite).now();
+    // The root of today: a client that enrols with it need not follow earlier changes.
+    const { rootKey } = await verifySiteDocument((await store.readSiteDocument()).jws, site.rootThumbprint);
     const secret = randomBytes(32);
     const row: EnrolmentTokenRow = {
       tokenId: newGuid(),
       secretHash: createHash('sha256').update(secret).digest(),
       usesAllowed: options.uses,
       usesLeft: options.uses,
-      expiresAtMs: now + options.days * DAY_MS,
+      expiresAtMs: now + lifetimeMs,
       tag: options.tag,
       revokedAtMs: null,
       createdAtMs: now,
@@ -64,7 +83,7 @@ async function create(options: CreateOptions): Promise<void> {
     await store.insertEnrolmentToken(row);
     const token = formatEnrolmentToken({
       siteGuid: site.siteGuid,
-      rootThumbprint: site.rootThumbprint,
+      rootThumbprint: rootKey.kid,
       secret,
     });
     if (options.json) printJson({ tokenId: row.tokenId, enrolmentToken: token, ...times(row) });
@@ -96,6 +115,7 @@ async function list(options: { readonly json: boolean }): Promise<void> {
             tokenId: row.tokenId,
             state: stateOf(row, now),
             usesAllowed: row.usesAllowed,
+            used: row.usesAllowed - row.usesLeft,
             usesLeft: row.usesLeft,
             tag: row.tag,
             ...times(row),
@@ -105,10 +125,11 @@ async function list(options: { readonly json: boolean }): Promise<void> {
       }
       print(
         ...table(
-          ['id', 'state', 'uses left', 'of', 'expires', 'tag'],
+          ['id', 'state', 'used', 'left', 'of', 'expires', 'tag'],
           rows.map((row) => [
             row.tokenId,
             stateOf(row, now),
+            String(row.usesAllowed - row.usesLeft),
             String(row.usesLeft),
             String(row.usesAllowed),
             time(row.expiresAtMs),
