@@ -1,5 +1,6 @@
 // `npm run bench [-- --messages 2000]`: see bench/throughput.ts.
 // `npm run bench -- lookup [--keys 2000000]`: see bench/lookup.ts.
+// `npm run bench -- rewrap [--secrets 1000000] [--data-keys 1000]`: see bench/rewrap.ts.
 import { parseArgs } from 'node:util';
 import { importTypeScript } from './lib/run-typescript.mjs';
 import { bold, Refusal, runMain } from './lib/terminal.mjs';
@@ -11,11 +12,14 @@ await runMain(async () => {
     options: {
       messages: { type: 'string', default: '2000' },
       keys: { type: 'string', default: '2000000' },
+      secrets: { type: 'string', default: '1000000' },
+      'data-keys': { type: 'string' },
     },
   });
   const [what = 'throughput', ...more] = positionals;
-  if (more.length > 0 || !['throughput', 'lookup'].includes(what))
-    throw new Refusal('the benches are "throughput" (without a name) and "lookup"');
+  if (more.length > 0 || !['throughput', 'lookup', 'rewrap'].includes(what))
+    throw new Refusal('the benches are "throughput" (without a name), "lookup" and "rewrap"');
+  if (what === 'rewrap') return rewrap(Number(values.secrets), values['data-keys']);
   return what === 'lookup' ? lookup(Number(values.keys)) : throughput(Number(values.messages));
 });
 
@@ -35,5 +39,18 @@ async function lookup(keys) {
   setUp();
   const { runLookup } = await importTypeScript('bench/lookup.ts');
   await runLookup({ keys, print: console.log });
+  return 0;
+}
+
+async function rewrap(secrets, dataKeys) {
+  const count = dataKeys === undefined ? undefined : Number(dataKeys);
+  if (!Number.isInteger(secrets) || secrets < 2000 || secrets % 1000 !== 0)
+    throw new Refusal('--secrets takes thousands, 2000 at least');
+  if (count !== undefined && (!Number.isInteger(count) || count < 1))
+    throw new Refusal('--data-keys takes a whole number');
+  console.log(bold(`mpe bench · a change of certificate with ${secrets} stored secrets`));
+  setUp();
+  const { runRewrap } = await importTypeScript('bench/rewrap.ts');
+  await runRewrap({ secrets, dataKeys: count, print: console.log });
   return 0;
 }

@@ -47,7 +47,8 @@ const PRIVATE: ReadonlySet<string> = new Set([
 ]);
 
 /** Later certificates keep their keys in `recovery/` too, see held-certificates.ts; other roots in `root/`. */
-const isPrivate = (name: string): boolean => PRIVATE.has(name) || /^(?:recovery\/.*-key\.pem|root\/.*\.json)$/.test(name);
+const isPrivate = (name: string): boolean =>
+  PRIVATE.has(name) || /^(?:recovery\/.*-key\.pem|root\/.*\.json)$/.test(name);
 
 /** Bits that let the group or everybody else in. */
 const OTHERS = 0o077;
