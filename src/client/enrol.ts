@@ -115,6 +115,7 @@ async function firstState(
     clientId,
     key,
     secret,
+    certificate: settings.certificate,
     machine: {
       machineName: options.machine?.machineName ?? hostname(),
       domain: options.machine?.domain ?? '',

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sign } from '../jose/index.js';
+import { certificateKeyOf, certificateSubject, sign, signCertificateProof } from '../jose/index.js';
 import { isMpeError, MpeError } from '../ops/errors.js';
 import type { RegistrationReply } from '../protocol/client-message.js';
 import { enrolmentSecretText } from '../protocol/enrolment-token.js';
@@ -39,6 +39,8 @@ export interface RegistrationInput {
   readonly secret?: Uint8Array;
   /** The key that is registered now, for a new key of a known client id. */
   readonly previousKey?: PrivateJwk;
+  /** The client's certificate and its key, PEM: it registers the client and vouches for later keys. */
+  readonly certificate?: { readonly cert: string; readonly key: string } | null;
   readonly machine: Machine;
   readonly createdAtMs: number;
 }
@@ -49,6 +51,7 @@ export interface RegistrationInput {
  */
 export async function makeRegistration(input: RegistrationInput): Promise<Buffer> {
   const { key, secret, previousKey, machine } = input;
+  const certificate = input.certificate ?? null;
   const statement = encodeRegistrationStatement({
     siteGuid: input.siteGuid,
     registrationId: newGuid(),
@@ -58,6 +61,9 @@ export async function makeRegistration(input: RegistrationInput): Promise<Buffer
     createdAtMs: input.createdAtMs,
     enrolmentTokenSha256:
       secret === undefined ? new Uint8Array(0) : createHash('sha256').update(secret).digest(),
+    ...(certificate === null
+      ? {}
+      : { certificateKeySha256: Buffer.from(certificateSubject(certificateKeyOf(certificate.cert)), 'hex') }),
   });
   return encodeRegistrationRequest({
     jws: await sign(statement, key, 'mpe-reg+jws'),
@@ -66,6 +72,7 @@ export async function makeRegistration(input: RegistrationInput): Promise<Buffer
     ...(previousKey === undefined
       ? {}
       : { previousKeyJws: await sign(statement, previousKey, 'mpe-reg+jws') }),
+    ...(certificate === null ? {} : { certificateProof: signCertificateProof(statement, certificate) }),
   });
 }
 

@@ -21,6 +21,7 @@ export async function renewKey(context: ClientContext, timeoutMs: number): Promi
       clientId,
       key: fresh,
       previousKey: key,
+      certificate: settings.certificate,
       machine: { machineName: '', domain: '', hardwareId: '', joinType: 'UNSPECIFIED' },
       createdAtMs: settings.now(),
     });

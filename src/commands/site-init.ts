@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { clockOf, loadConfig, sqlServerName, type Config } from '../config/index.js';
 import { isMpeError, MpeError } from '../ops/errors.js';
 import type { CreatedSite, CreateSiteOptions } from '../secrets/create-site.js';
@@ -16,6 +16,7 @@ interface Options {
   readonly hostname: readonly string[];
   readonly testSite: boolean;
   readonly plaintextConsent: boolean;
+  readonly signingRequired: 'on' | 'off';
   readonly fixtureKeys?: string;
   readonly json: boolean;
 }
@@ -29,6 +30,11 @@ export function register(program: Command): void {
     .option('--hostname <names...>', 'names or addresses of the gateways, beside localhost and this host', [])
     .option('--test-site', 'allow MPE_TEST_* settings; cannot be taken back', false)
     .option('--plaintext-consent', 'no certificate: store keys in plain text. For isolated tests', false)
+    .addOption(
+      new Option('--signing-required <on|off>', 'clients sign what they send; this release refuses off')
+        .choices(['on', 'off'])
+        .default('on'),
+    )
     .option('--fixture-keys <folder>', 'with --test-site: the published keys of a fixture set')
     .option('--json', 'print the result as JSON', false)
     .action(init);
@@ -41,6 +47,12 @@ async function init(options: Options): Promise<void> {
   }
   if (options.fixtureKeys !== undefined && !options.testSite) {
     throw new MpeError('USAGE', '--fixture-keys takes keys that everybody has; it needs --test-site');
+  }
+  if (options.signingRequired === 'off') {
+    throw new MpeError(
+      'USAGE',
+      'a site without required signing is not supported: whoever holds a gateway could write in any client’s name (ADR 0009)',
+    );
   }
   const clock = clockOf(config, options.testSite);
   gatewayNames(options.hostname);

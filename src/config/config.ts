@@ -8,7 +8,7 @@ import type { Listen } from './forms.js';
 import type { AddressRange } from './gateway-forms.js';
 import { nearest } from './nearest.js';
 import { secretProblem, type SqlServerTarget } from './sqlserver-url.js';
-import { SETTINGS, type LogLevel, type Setting, type SettingName } from './settings.js';
+import { SETTINGS, type LogLevel, type RegistrationWay, type Setting, type SettingName } from './settings.js';
 
 export type { Listen } from './forms.js';
 export type { LogLevel } from './settings.js';
@@ -22,6 +22,12 @@ export type StoreSetting =
       /** Absent: what the process works on at once. */
       readonly poolMax?: number;
     };
+
+/** What registers a client, and how many may wait for an operator. */
+export interface RegistrationSettings {
+  readonly ways: readonly RegistrationWay[];
+  readonly pendingMax: number;
+}
 
 /** The configuration of a process: read once, frozen. Durations are milliseconds, paths absolute. */
 export interface Config {
@@ -51,6 +57,7 @@ export interface Config {
     readonly concurrency: number;
     readonly processes: number;
   };
+  readonly registration: RegistrationSettings;
   readonly recovery: {
     readonly opsListen: Listen | null;
     readonly canaryMs: number;
@@ -175,6 +182,7 @@ export function loadConfig(env: Environment = process.env): Config {
       concurrency: need('MPE_WORKER_CONCURRENCY'),
       processes: need('MPE_WORKER_PROCESSES'),
     },
+    registration: { ways: need('MPE_REGISTRATION'), pendingMax: need('MPE_REGISTRATION_PENDING_MAX') },
     recovery: {
       opsListen: read('MPE_RECOVERY_OPS_LISTEN'),
       canaryMs: 1000 * need('MPE_RECOVERY_CANARY_SECONDS'),

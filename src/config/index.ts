@@ -4,12 +4,13 @@ export {
   type Environment,
   type Listen,
   type LogLevel,
+  type RegistrationSettings,
   type StoreSetting,
 } from './config.js';
 export { assertTestSettings, clockOf } from './test-settings.js';
 export type { EntraSettings, GatewayChannels, GatewayLimits } from './channels.js';
 export type { AddressRange } from './gateway-forms.js';
-export type { ChannelMethod } from './settings.js';
+export type { ChannelMethod, RegistrationWay } from './settings.js';
 export {
   readSqlServerUrl,
   SQLSERVER_LOGINS,

@@ -28,6 +28,16 @@ export const CHANNEL_METHODS = [
 ] as const;
 export type ChannelMethod = (typeof CHANNEL_METHODS)[number];
 
+/** What registers a client. */
+export const REGISTRATION_WAYS = [
+  'token',
+  'client-certificate',
+  'entra',
+  'channel-renewal',
+  'approval',
+] as const;
+export type RegistrationWay = (typeof REGISTRATION_WAYS)[number];
+
 /** Log levels, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -244,6 +254,16 @@ export const SETTINGS = {
     form: wholeNumber(0, 600_000, 'milliseconds'),
     fallback: '20000',
     about: 'How long a process may finish its work after SIGTERM; keep it 10 s below the grace time.',
+  }),
+  MPE_REGISTRATION: setting({
+    form: someOf(REGISTRATION_WAYS),
+    fallback: 'token,client-certificate,entra',
+    about: 'What registers a client; the same for every worker; see “New clients” on the operator page.',
+  }),
+  MPE_REGISTRATION_PENDING_MAX: setting({
+    form: wholeNumber(0, 1_000_000, 'registrations'),
+    fallback: '10000',
+    about: 'Registrations that may wait for an operator.',
   }),
   MPE_RECOVERY_OPS_LISTEN: setting({
     form: listenOrOff,

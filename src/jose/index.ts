@@ -6,6 +6,13 @@ export {
   type AccessTokenFacts,
   type AccessTokenRequest,
 } from './access-token.js';
+export {
+  certificateKeyOf,
+  certificateSubject,
+  signCertificateProof,
+  verifyCertificateProof,
+  type CertificateProof,
+} from './certificate-proof.js';
 export { checkKey } from './check-key.js';
 export { readDeviceKeys, type DeviceKey } from './device-keys.js';
 export { generatePrivateKey, publicPart } from './generate-key.js';

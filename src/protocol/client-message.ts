@@ -189,6 +189,8 @@ export interface RegistrationRequest {
   readonly hardwareId: string;
   readonly joinType: JoinType;
   readonly previousKeyJws?: string;
+  /** The certificate's public key (SPKI, DER) and its signature over the statement. */
+  readonly certificateProof?: { readonly key: Uint8Array; readonly signature: Uint8Array };
 }
 
 /** What the new key signs. */
@@ -201,6 +203,8 @@ export interface RegistrationStatement {
   readonly createdAtMs: number;
   /** Empty, or 32 bytes. */
   readonly enrolmentTokenSha256: Uint8Array;
+  /** Of the client's certificate: SHA-256 of its public key; absent or empty without one. */
+  readonly certificateKeySha256?: Uint8Array;
 }
 
 /** Answer to POST /v1/clients. */

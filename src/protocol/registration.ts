@@ -47,6 +47,9 @@ export function decodeRegistrationRequest(bytes: Uint8Array): RegistrationReques
       hardwareId: raw.hardwareId,
       joinType: joinTypeWire.word(raw.joinType) ?? 'UNSPECIFIED',
       ...(raw.previousKeyJws === null ? {} : { previousKeyJws: raw.previousKeyJws }),
+      ...(raw.certificateKey === null || raw.certificateSignature === null
+        ? {}
+        : { certificateProof: { key: raw.certificateKey, signature: raw.certificateSignature } }),
     };
   });
 }
@@ -62,6 +65,12 @@ export function encodeRegistrationRequest(request: RegistrationRequest): Buffer 
       hardwareId: utf8Text(request.hardwareId),
       joinType: joinTypeWire.number(request.joinType),
       ...(request.previousKeyJws === undefined ? {} : { previousKeyJws: request.previousKeyJws }),
+      ...(request.certificateProof === undefined
+        ? {}
+        : {
+            certificateKey: request.certificateProof.key,
+            certificateSignature: request.certificateProof.signature,
+          }),
     }).finish(),
   );
 }
@@ -75,6 +84,7 @@ export function decodeRegistrationStatement(bytes: Uint8Array): RegistrationStat
   return decoding('RegistrationStatement', () => {
     const raw = mpe.v1.RegistrationStatement.decode(bytes);
     const token = raw.enrolmentTokenSha256;
+    const certificate = raw.certificateKeySha256;
     return {
       siteGuid: guidField(raw.siteGuid, 'RegistrationStatement.site_guid'),
       registrationId: guidField(raw.registrationId, 'RegistrationStatement.registration_id'),
@@ -84,6 +94,15 @@ export function decodeRegistrationStatement(bytes: Uint8Array): RegistrationStat
       createdAtMs: toTimeMs(raw.createdAtUnixMs),
       enrolmentTokenSha256:
         token.length === 0 ? token : bytesField(token, 32, 'RegistrationStatement.enrolment_token_sha256'),
+      ...(certificate.length === 0
+        ? {}
+        : {
+            certificateKeySha256: bytesField(
+              certificate,
+              32,
+              'RegistrationStatement.certificate_key_sha256',
+            ),
+          }),
     };
   });
 }
@@ -99,6 +118,9 @@ export function encodeRegistrationStatement(statement: RegistrationStatement): B
       publicKeyY: statement.publicKeyY,
       createdAtUnixMs: timeToLong(statement.createdAtMs),
       enrolmentTokenSha256: statement.enrolmentTokenSha256,
+      ...(statement.certificateKeySha256 === undefined || statement.certificateKeySha256.length === 0
+        ? {}
+        : { certificateKeySha256: statement.certificateKeySha256 }),
     }).finish(),
   );
 }

@@ -42,6 +42,11 @@ export interface SiteDocument {
   readonly certificateThumbprint: string | null;
   /** Whether the site may store keys in plain text: only where it never had a certificate. */
   readonly plaintextConsent: boolean;
+  /**
+   * Clients sign what they send. True, or absent, which means true; a document that says anything
+   * else is refused (ADR 0009).
+   */
+  readonly signingRequired?: true | undefined;
   /** SHA-256 of the DER of the CA that signs the gateways' TLS certificates, hex. */
   readonly gatewayCaThumbprint: string;
   readonly limits: SiteLimits;
@@ -99,6 +104,9 @@ const schema = z.object({
   tokenKeys: z.array(ofAlg('ES256')).min(1).max(32),
   certificateThumbprint: sha256Hex.nullable(),
   plaintextConsent: z.boolean(),
+  signingRequired: z
+    .literal(true, { error: 'must be true: this release takes no unsigned message' })
+    .optional(),
   gatewayCaThumbprint: sha256Hex,
   limits: z.object({
     envelopeBytes: count,

@@ -67,6 +67,8 @@ export interface RegistrationJob {
   readonly previousKeyJws: string | null;
   /** SHA-256 of the enrolment token's secret, 64 hex digits; the token itself is never queued. */
   readonly enrolmentTokenHash: string | null;
+  /** The certificate's public key and its signature over the statement, base64. Format 2. */
+  readonly certificateProof?: { readonly key: string; readonly signature: string } | undefined;
   readonly machineName: string;
   readonly domain: string;
   readonly hardwareId: string;
@@ -127,6 +129,7 @@ const registrationSchema = z.object({
     .string()
     .regex(/^[0-9a-f]{64}$/)
     .nullable(),
+  certificateProof: z.object({ key: z.string(), signature: z.string() }).optional(),
   machineName: z.string(),
   domain: z.string(),
   hardwareId: z.string(),

@@ -118,6 +118,7 @@ export async function createSite(options: CreateSiteOptions): Promise<CreatedSit
     certificateThumbprint:
       material.certificate === null ? null : certificateThumbprint(material.certificate.certificatePem),
     plaintextConsent,
+    signingRequired: true,
     gatewayCaThumbprint: certificateThumbprint(material.tls.caPem),
     limits: SITE_LIMITS,
     checkIntervalMinutes: CHECK_INTERVAL_MINUTES,

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { guard, peekKid, thumbprint, verify } from '../jose/index.js';
+import type { RegistrationSettings } from '../config/index.js';
+import {
+  certificateSubject,
+  guard,
+  peekKid,
+  thumbprint,
+  verify,
+  verifyCertificateProof,
+} from '../jose/index.js';
 import { isMpeError } from '../ops/errors.js';
 import type { RegistrationReply, RegistrationStatement } from '../protocol/client-message.js';
 import { decodeRegistrationStatement } from '../protocol/decode.js';
@@ -8,7 +16,7 @@ import type { PublicJwk } from '../protocol/jwk.js';
 import type { RegistrationReason, RegistrationStatus, Retry } from '../protocol/vocabulary.js';
 import { assertNever } from '../ops/errors.js';
 import type { RegistrationJob } from '../queue/index.js';
-import type { SiteStore } from '../store/site-store.js';
+import type { RegistrationChannel, SiteStore } from '../store/site-store.js';
 import { publicJwk } from './verify.js';
 
 /** A registration's answer, with what the operator's log says of it. */
@@ -16,6 +24,8 @@ export interface RegistrationAnswer {
   readonly reply: RegistrationReply;
   readonly cause: string;
 }
+
+const DEFAULTS: RegistrationSettings = { ways: ['token', 'client-certificate', 'entra'], pendingMax: 10_000 };
 
 /** Ends a registration whose proof does not hold. */
 class ProofInvalid extends Error {}
@@ -66,17 +76,23 @@ export function registrationReply(
  *
  * The key is the one inside the statement, which signs the statement: proof of possession. The
  * statement binds site, client, registration and enrolment token to that key, so neither a gateway
- * nor a thief of the token can register another key with it. A new key for a known client needs the
- * *current* key's signature over the same bytes.
+ * nor a thief of the token can register another key with it. A new key for a known client needs a
+ * signature over the same bytes by the *current* key, or by the key of the certificate that the
+ * client registered with. What a gateway says of a channel makes new clients, and no more.
  *
  * @throws MpeError STORE_TRANSIENT, STORE_FAILED
  */
 export async function processRegistration(
   job: RegistrationJob,
-  siteGuid: Guid,
-  store: SiteStore,
-  nowMs: number,
+  context: {
+    readonly siteGuid: Guid;
+    readonly store: SiteStore;
+    readonly nowMs: number;
+    readonly settings?: RegistrationSettings;
+  },
 ): Promise<RegistrationAnswer> {
+  const { siteGuid, store, nowMs } = context;
+  const { ways, pendingMax } = context.settings ?? DEFAULTS;
   let kid = '';
   try {
     const { statement, key, payload } = await provePossession(job);
@@ -84,13 +100,26 @@ export async function processRegistration(
     bind(statement, job, siteGuid);
     const provenByKid =
       job.previousKeyJws === null ? null : await provePrevious(job.previousKeyJws, payload, kid, job, store);
+    const named = Buffer.from(statement.certificateKeySha256 ?? []).toString('hex');
+    const provenCertificate = proveCertificate(job, payload, named);
     const result = await store.commitRegistration({
       clientId: job.clientId,
       registrationId: job.registrationId,
       kid,
       publicJwk: JSON.stringify(key),
-      enrolmentTokenHash: job.enrolmentTokenHash === null ? null : Buffer.from(job.enrolmentTokenHash, 'hex'),
+      enrolmentTokenHash:
+        job.enrolmentTokenHash === null || !ways.includes('token')
+          ? null
+          : Buffer.from(job.enrolmentTokenHash, 'hex'),
       provenByKid,
+      channel: channelOf(job, named),
+      certificateSubject: provenCertificate,
+      admission: {
+        channels: ways.filter((way) => way === 'client-certificate' || way === 'entra'),
+        channelRenews: ways.includes('channel-renewal'),
+        approval: ways.includes('approval'),
+        pendingMax,
+      },
       machineName: job.machineName,
       domain: job.domain,
       hardwareId: job.hardwareId,
@@ -167,6 +196,39 @@ async function provePrevious(
     return kid;
   } catch (error) {
     throw asProofInvalid(error, "the previous key's signature");
+  }
+}
+
+/**
+ * The channel that registers the client and is remembered. A certificate counts only where the
+ * statement names its key: a stolen gateway could otherwise put its own beside somebody's request,
+ * and vouch with it for a key of its own later.
+ */
+function channelOf(job: RegistrationJob, named: string): RegistrationChannel | null {
+  const { channel } = job;
+  if (channel === undefined || channel.method === 'site-token' || channel.clientId !== job.clientId)
+    return null;
+  if (channel.method === 'entra') return { kind: 'entra', subject: channel.subject };
+  if (named === '') return null;
+  if (named !== channel.subject) throw new ProofInvalid('the statement names another certificate');
+  return { kind: 'client-certificate', subject: channel.subject };
+}
+
+/** The mark of the certificate whose key signed the statement that names it; null where none did. */
+function proveCertificate(job: RegistrationJob, payload: Buffer, named: string): string | null {
+  if (job.certificateProof === undefined) return null;
+  const key = Buffer.from(job.certificateProof.key, 'base64');
+  const subject = certificateSubject(key);
+  if (subject !== named)
+    throw new ProofInvalid('the certificate key is not the one that the statement names');
+  try {
+    verifyCertificateProof(payload, {
+      key,
+      signature: Buffer.from(job.certificateProof.signature, 'base64'),
+    });
+    return subject;
+  } catch (error) {
+    throw asProofInvalid(error, "the certificate's signature");
   }
 }
 

@@ -13,7 +13,13 @@ import {
   encodeRegistrationReply,
 } from '../../protocol/registration.js';
 import { LIMITS, type RegistrationStatus } from '../../protocol/vocabulary.js';
-import { jobFormatOf, jobIdOf, type JobChannel, type RegistrationJob } from '../../queue/index.js';
+import {
+  JOB_FORMAT,
+  jobFormatOf,
+  jobIdOf,
+  type JobChannel,
+  type RegistrationJob,
+} from '../../queue/index.js';
 import type { GatewayContext } from '../context.js';
 import { optionalChannelOf, readChannel, requireProtobuf, requireQueue } from '../guards.js';
 import { HttpProblem } from '../problems.js';
@@ -81,14 +87,24 @@ function registrationJob(
   context: GatewayContext,
 ): RegistrationJob {
   const token = request.enrolmentToken ?? '';
+  const { certificateProof } = request;
+  const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
   return {
-    v: jobFormatOf(channel),
+    v: certificateProof === undefined ? jobFormatOf(channel) : JOB_FORMAT,
     kind: 'registration',
     clientId: statement.clientId,
     registrationId: statement.registrationId,
     jws: request.jws,
     previousKeyJws: request.previousKeyJws ?? null,
     enrolmentTokenHash: token === '' ? null : enrolmentSecretHash(token).toString('hex'),
+    ...(certificateProof === undefined
+      ? {}
+      : {
+          certificateProof: {
+            key: base64(certificateProof.key),
+            signature: base64(certificateProof.signature),
+          },
+        }),
     machineName: request.machineName,
     domain: request.domain,
     hardwareId: request.hardwareId,

@@ -77,7 +77,9 @@ export function admissions(make: MakeDatabase): void {
       expect(await store.commitRegistration(only)).toMatchObject({ reason: 'TOKEN_REFUSED' });
       const silent: Partial<RegistrationWrite> = write(1, { channel: DEVICE });
       delete (silent as { admission?: Admission }).admission;
-      expect(await store.commitRegistration(silent as RegistrationWrite)).toMatchObject({ reason: 'TOKEN_REFUSED' });
+      expect(await store.commitRegistration(silent as RegistrationWrite)).toMatchObject({
+        reason: 'TOKEN_REFUSED',
+      });
       expect(await store.findClient(id('client', 1))).toBeNull();
       await store.close();
     });
