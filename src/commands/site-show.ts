@@ -37,7 +37,7 @@ async function show(options: { readonly json: boolean }): Promise<void> {
       print(
         `Site "${site.name}"${site.testSite ? ' (TEST SITE)' : ''}`,
         `  site GUID            ${site.siteGuid}`,
-        `  root thumbprint      ${site.rootThumbprint}`,
+        `  root thumbprint      ${document.rootKey.kid}`,
         `  behaves as version   ${site.siteVersion}`,
         `  made                 ${time(site.createdAtMs)}`,
         `  site document        version ${document.version}, ${time(document.issuedAtMs)} to ${time(document.expiresAtMs)}, verified`,
