@@ -51,6 +51,12 @@ export const ERROR_CATALOGUE = {
   COPY_REFUSED: { retryable: false },
   /** The certificate of this host is missing, or opens no data key of the database. */
   CERTIFICATE_UNUSABLE: { retryable: false },
+  /** A file is no backup of a key folder, is damaged, or was made by a newer release. */
+  BACKUP_INVALID: { retryable: false },
+  /** The password does not open the backup. */
+  BACKUP_PASSWORD: { retryable: false },
+  /** A backup would replace another one, or be restored over other keys. */
+  BACKUP_REFUSED: { retryable: false },
   /** A stored secret does not open: wrong key, damaged or swapped ciphertext. */
   SECRET_UNREADABLE: { retryable: false },
   /** A server cannot be reached or does not answer in time. */

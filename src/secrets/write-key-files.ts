@@ -8,7 +8,7 @@ import {
   readdirSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { MpeError } from '../ops/errors.js';
@@ -18,12 +18,12 @@ import { keyFolderError } from './key-files.js';
  * Writes a file that only its owner may read, whole or not at all: a draft beside it, to disk, then its
  * name. A process that dies leaves the old file, or none.
  */
-export function writePrivateFile(path: string, content: string): void {
+export function writePrivateFile(path: string, content: string | Uint8Array): void {
   const draft = `${path}.new-${process.pid}`;
   removeDrafts(dirname(path));
   const file = openSync(draft, 'wx', 0o600);
   try {
-    writeSync(file, content);
+    writeFileSync(file, content);
     fsyncSync(file);
   } finally {
     closeSync(file);
@@ -39,7 +39,7 @@ export function writePrivateFile(path: string, content: string): void {
  *
  * @throws MpeError KEY_FOLDER_INVALID where it cannot be written
  */
-export function writeKeyFile(folder: string, name: string, content: string): void {
+export function writeKeyFile(folder: string, name: string, content: string | Uint8Array): void {
   const path = join(folder, name);
   try {
     const part = dirname(path);
@@ -56,7 +56,7 @@ export function writeKeyFile(folder: string, name: string, content: string): voi
 }
 
 /** Drafts of processes that died: they may hold a private key, and nobody finishes them. */
-function removeDrafts(folder: string): void {
+export function removeDrafts(folder: string): void {
   for (const name of readdirSync(folder)) {
     const pid = Number(/\.new-(\d+)$/.exec(name)?.[1] ?? 0);
     if (pid > 0 && (pid === process.pid || !runs(pid))) rmSync(join(folder, name), { force: true });
