@@ -18,11 +18,13 @@ const WAIT_MS = 5000;
  *
  * A turn that did not come is an error of the batch (51007, transient), not an answer that is read:
  * with XACT_ABORT it ends the transaction. It must be one for Babelfish, whose sp_getapplock leaves
- * what it caught on a stack that only an error empties, and whose server ends at the fifth.
+ * what it caught on a stack that only an error empties, and whose server ends at the fifth. The
+ * database is in the name for Babelfish as well: there a lock is one of the whole server.
  */
 export async function takeTurn(tx: Session, turn: Turn): Promise<void> {
   await tx.query(
     `DECLARE @granted int;
+     DECLARE @resource nvarchar(255) = @turn + N'/' + DB_NAME();
      EXEC @granted = sp_getapplock @Resource = @resource, @LockMode = 'Exclusive',
        @LockOwner = 'Transaction', @LockTimeout = @wait;
      IF @granted < 0
@@ -31,6 +33,6 @@ export async function takeTurn(tx: Session, turn: Turn): Promise<void> {
          + CAST(@granted AS nvarchar(11));
        THROW ${TURN_MISSED}, @missed, 1;
      END`,
-    { resource: wordOf(turn), wait: intOf(WAIT_MS) },
+    { turn: wordOf(turn), wait: intOf(WAIT_MS) },
   );
 }
