@@ -14,7 +14,7 @@ import { createCertificate } from '../../src/secrets/create-certificate.js';
 import { createSite } from '../../src/secrets/create-site.js';
 import { openKeyFolder, type KeyFolder } from '../../src/secrets/key-folder.js';
 import { createSiteTls } from '../../src/secrets/site-ca.js';
-import { openStore } from '../../src/store/open-store.js';
+import { openStore, type StoreLocation } from '../../src/store/open-store.js';
 import type { SiteSeed, SiteStore } from '../../src/store/site-store.js';
 import { Pipeline, type PipelineOptions } from '../../src/workers/pipeline.js';
 import { tempFolder } from '../support/temp.js';
@@ -23,6 +23,8 @@ import { tempFolder } from '../support/temp.js';
 export interface SiteChanges {
   readonly plaintextConsent?: boolean;
   readonly seed?: (seed: SiteSeed) => SiteSeed;
+  /** An empty database with the schema; absent: an SQLite file in the site's folder. */
+  readonly location?: StoreLocation;
 }
 
 // RSA keys take seconds to make: one set a test file.
@@ -39,7 +41,7 @@ async function makeShared(): Promise<Material & { readonly sealingKeys: readonly
   return { sealingKeys: [rsa, ecdh], certificate, tls };
 }
 
-/** A real site in a folder of its own: key folder, SQLite file, open store. */
+/** A real site in a folder of its own: key folder, database, open store. */
 export class TestSite {
   readonly folder: string;
   readonly store: SiteStore;
@@ -84,7 +86,7 @@ export class TestSite {
       now: Date.now(),
       material: await sharedMaterial(),
     });
-    const store = await openStore({ kind: 'sqlite', path: join(folder, 'site.db') });
+    const store = await openStore(changes.location ?? { kind: 'sqlite', path: join(folder, 'site.db') });
     await store.createSite(changes.seed === undefined ? created.seed : changes.seed(created.seed));
     return new TestSite(
       folder,
