@@ -73,7 +73,12 @@ async function onSqlServer(url: string, large: number, print: LookupOptions['pri
     }
     await measure('SQL Server', locations, large, print);
   } finally {
-    for (const name of made) await dropDatabase(server.target, name);
+    // A database that stays must not hide what ended the measurement.
+    for (const name of made) {
+      await dropDatabase(server.target, name).catch((error: unknown) => {
+        print(`   ${name} is left behind: ${error instanceof Error ? error.message : ''}`);
+      });
+    }
   }
 }
 

@@ -20,18 +20,16 @@ export async function fillMssql(target: SqlServerTarget, keys: number): Promise<
     await connection.query(
       `INSERT INTO MPE_DataKeys (DataKeyId, CreatedAt, CreatedBy) VALUES ('${DATA_KEY}', '${sqlTime(T0)}', 'bench');`,
     );
-    await connection.query(`
-      CREATE TABLE BENCH_Digits (d int NOT NULL PRIMARY KEY);
-      INSERT INTO BENCH_Digits (d) VALUES (0), (1), (2), (3), (4), (5), (6), (7), (8), (9);
-      CREATE TABLE BENCH_Numbers (i bigint NOT NULL PRIMARY KEY);`);
+    const rows = Math.min(keys, CHUNK);
+    await connection.query(NUMBERS);
+    for (let had = 1; had < rows; had *= 2) {
+      await connection.query(
+        `INSERT INTO BENCH_Numbers (n) SELECT n + ${had} FROM BENCH_Numbers WHERE n + ${had} < ${rows};`,
+      );
+    }
     for (let from = 0; from < keys; from += CHUNK) {
-      await connection.query(`
-        DELETE FROM BENCH_Numbers;
-        INSERT INTO BENCH_Numbers (i) SELECT i FROM (
-          SELECT CAST(${from} AS bigint) + a.d + 10 * b.d + 100 * c.d + 1000 * e.d + 10000 * f.d + 100000 * g.d AS i
-          FROM BENCH_Digits a, BENCH_Digits b, BENCH_Digits c, BENCH_Digits e, BENCH_Digits f, BENCH_Digits g) n
-        WHERE i < ${Math.min(from + CHUNK, keys)};`);
-      for (const sql of statements(keys)) await connection.query(sql);
+      const part = Math.min(CHUNK, keys - from);
+      for (const sql of [...stage(keys, from, part), ...ROWS]) await connection.query(sql);
     }
     await connection.query('UPDATE STATISTICS MPE_Keys;').catch(() => undefined);
   } finally {
@@ -39,30 +37,52 @@ export async function fillMssql(target: SqlServerTarget, keys: number): Promise<
   }
 }
 
-function statements(keys: number): readonly string[] {
-  const hex = (number: string): string =>
-    `LOWER(CONVERT(varchar(8), CAST(CAST(${number} AS bigint) AS binary(4)), 2))`;
-  const guid = (first: string, rest: string): string => `CAST(${first} + '${rest}' AS uniqueidentifier)`;
+const NUMBERS = `
+  CREATE TABLE BENCH_Numbers (n bigint NOT NULL PRIMARY KEY);
+  INSERT INTO BENCH_Numbers (n) VALUES (0);
+  CREATE TABLE BENCH_Keys (i bigint NOT NULL PRIMARY KEY, KeyId varchar(36) NOT NULL, Prefix varchar(8) NOT NULL,
+    StoredAt datetime2(3) NOT NULL);`;
+
+/** A GUID whose last bytes are a number: a cast, where text would cost a hundred times as much. */
+const guid = (number: string): string =>
+  `CAST(CAST(CAST(${number} AS bigint) AS binary(16)) AS uniqueidentifier)`;
+/** The last eight digits of a number: style 2 of CONVERT, binary to text, is not known to Babelfish. */
+const hex = (number: string): string => `LOWER(RIGHT(CONVERT(char(36), ${guid(number)}), 8))`;
+
+/** What several tables of a chunk need, computed once. */
+function stage(keys: number, from: number, part: number): readonly string[] {
   const prefix = hex(`(${prefixNumberSql(keys)}) * CAST(${stepOf(keys)} AS bigint)`);
-  const keyId = `CAST(${prefix} + '-0000-4000-8000-0000' + ${hex('i')} AS uniqueidentifier)`;
-  const volumeId = guid(hex('i'), '-0000-4000-9000-000000000000');
-  const clientId = guid(hex('i / 4 + 1'), '-0000-4000-a000-000000000000');
-  const messageId = guid(hex('i'), '-0000-4000-b000-000000000000');
-  const secretId = `CONVERT(varbinary(32), '${'0'.repeat(56)}' + ${hex('i')}, 2)`;
-  const at = `CAST('${sqlTime(T0)}' AS datetime2(3))`;
-  const later = `DATEADD(second, CAST(i AS int), ${at})`;
   return [
-    `INSERT INTO MPE_Clients (ClientId, State, Epoch, MachineName, Domain, HardwareId, JoinType, Tag, RegisteredAt)
-     SELECT ${clientId}, 'ACTIVE', 1, 'PC' + CAST(i AS varchar(20)), 'CORP', '', 'DOMAIN', '', ${at} FROM BENCH_Numbers WHERE i % 4 = 0;`,
-    `INSERT INTO MPE_Volumes (VolumeId, FirstSeenAt) SELECT ${volumeId}, ${at} FROM BENCH_Numbers;`,
-    `INSERT INTO MPE_Keys (SecretId, Kind, KeyId, KeyIdPrefix, VolumeId, FingerprintKeyId, Fingerprint, FirstStoredAt)
-     SELECT ${secretId}, 1, ${keyId}, ${prefix}, ${volumeId}, '${FINGERPRINTS.id}', ${secretId}, ${later} FROM BENCH_Numbers;`,
-    `INSERT INTO MPE_KeySecrets (SecretId, Generation, Form, DataKeyId, Content, StoredAt)
-     SELECT ${secretId}, 1, 2, '${DATA_KEY}', CONVERT(varbinary(max), REPLICATE('5c', 84), 2), ${at} FROM BENCH_Numbers;`,
-    `INSERT INTO MPE_KeyProofs (ClientId, SecretId, MessageId, Epoch, Sequence, ProvenAt)
-     SELECT ${clientId}, ${secretId}, ${messageId}, 1, i + 1, ${later} FROM BENCH_Numbers;`,
-    `INSERT INTO MPE_Reports (ClientId, VolumeId, Epoch, Sequence, Digest, MessageId, VolumeType, DriveLabel, Protection, KeyIds, ReportedAt)
-     SELECT ${clientId}, ${volumeId}, 1, i + 1, ${secretId}, ${messageId}, 1, 'C:', 2,
-       '["' + ${prefix} + '-0000-4000-8000-0000' + ${hex('i')} + '"]', ${later} FROM BENCH_Numbers;`,
+    'TRUNCATE TABLE BENCH_Keys;',
+    `INSERT INTO BENCH_Keys (i, KeyId, Prefix, StoredAt)
+     SELECT p.i, p.Prefix + '-0000-4000-8000-0000' + ${hex('p.i')}, p.Prefix,
+       DATEADD(second, CAST(p.i AS int), CAST('${sqlTime(T0)}' AS datetime2(3)))
+     FROM (SELECT b.i, ${prefix} AS Prefix
+           FROM (SELECT n + CAST(${from} AS bigint) AS i FROM BENCH_Numbers WHERE n < ${part}) b) p;`,
   ];
 }
+
+const SECRET_ID = 'CAST(CAST(i AS binary(32)) AS varbinary(32))';
+/** Numbers of volumes, clients and messages lie far apart, as their GUIDs must. */
+const VOLUME_ID = guid('i + 1000000000000');
+const CLIENT_ID = guid('i / 4 + 2000000000000');
+const MESSAGE_ID = guid('i + 3000000000000');
+const AT = `CAST('${sqlTime(T0)}' AS datetime2(3))`;
+
+/** The rows of the keys in BENCH_Keys. */
+const ROWS: readonly string[] = [
+  `INSERT INTO MPE_Clients (ClientId, State, Epoch, MachineName, Domain, HardwareId, JoinType, Tag, RegisteredAt)
+   SELECT ${CLIENT_ID}, 'ACTIVE', 1, 'PC' + CAST(i AS varchar(20)), 'CORP', '', 'DOMAIN', '', ${AT}
+   FROM BENCH_Keys WHERE i % 4 = 0;`,
+  `INSERT INTO MPE_Volumes (VolumeId, FirstSeenAt) SELECT ${VOLUME_ID}, ${AT} FROM BENCH_Keys;`,
+  `INSERT INTO MPE_Keys (SecretId, Kind, KeyId, KeyIdPrefix, VolumeId, FingerprintKeyId, Fingerprint, FirstStoredAt)
+   SELECT ${SECRET_ID}, 1, CAST(KeyId AS uniqueidentifier), Prefix, ${VOLUME_ID}, '${FINGERPRINTS.id}', ${SECRET_ID}, StoredAt
+   FROM BENCH_Keys;`,
+  `INSERT INTO MPE_KeySecrets (SecretId, Generation, Form, DataKeyId, Content, StoredAt)
+   SELECT ${SECRET_ID}, 1, 2, '${DATA_KEY}', 0x${'5c'.repeat(84)}, ${AT} FROM BENCH_Keys;`,
+  `INSERT INTO MPE_KeyProofs (ClientId, SecretId, MessageId, Epoch, Sequence, ProvenAt)
+   SELECT ${CLIENT_ID}, ${SECRET_ID}, ${MESSAGE_ID}, 1, i + 1, StoredAt FROM BENCH_Keys;`,
+  `INSERT INTO MPE_Reports (ClientId, VolumeId, Epoch, Sequence, Digest, MessageId, VolumeType, DriveLabel, Protection, KeyIds, ReportedAt)
+   SELECT ${CLIENT_ID}, ${VOLUME_ID}, 1, i + 1, ${SECRET_ID}, ${MESSAGE_ID}, 1, 'C:', 2, '["' + KeyId + '"]', StoredAt
+   FROM BENCH_Keys;`,
+];
