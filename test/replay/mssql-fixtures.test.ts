@@ -42,7 +42,7 @@ describeSqlServer('the recorded cases on SQL Server', () => {
       sets.map((set) => `${set.site} ${set.siteHash ?? ''}`);
     expect(hashes(onServer)).toEqual(hashes(onSqlite));
     expect(new Set(onServer.sets.map((set) => set.site))).toEqual(new Set(SITE_VARIANTS));
-  }, 600_000);
+  }, 1_800_000);
 });
 
 describeSqlServer('the recorded cases over HTTPS, queue and worker processes, with SQL Server,', () => {
@@ -67,5 +67,5 @@ describeSqlServer('the recorded cases over HTTPS, queue and worker processes, wi
     expect(status).toBe(0);
     const standard = loaded.filter(({ fixture }) => fixture.site === 'standard').length;
     expect(stdout).toContain(`${standard} cases  ${standard} ok`);
-  }, 240_000);
+  }, 900_000);
 });

@@ -93,6 +93,11 @@ export class Engine {
     return this.options.storeUrl;
   }
 
+  /** How long a process may take to start: the first statements on a busy database server take seconds each. */
+  get #startMs(): number {
+    return this.storeUrl === undefined ? 20_000 : 120_000;
+  }
+
   /** Where clients connect. */
   get url(): string {
     return `https://localhost:${this.#port}`;
@@ -158,7 +163,7 @@ export class Engine {
       logFile: join(this.logs, 'gateway.log'),
     });
     this.gateway = gateway;
-    const line = await gateway.waitForEvent('gateway.listening');
+    const line = await gateway.waitForEvent('gateway.listening', this.#startMs);
     this.#port = Number(line['port']);
     this.#opsPort = Number(line['opsPort']);
   }
@@ -172,7 +177,7 @@ export class Engine {
       logFile: join(this.logs, `worker-${index + 1}.log`),
     });
     this.workers[index] = worker;
-    await worker.waitForEvent('worker.ready');
+    await worker.waitForEvent('worker.ready', this.#startMs);
   }
 
   /** Every running `mpe` process. */
