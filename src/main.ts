@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
   worker: [() => import('./commands/worker.js')],
   recovery: [() => import('./commands/recovery.js')],
   status: [() => import('./commands/status.js')],
+  doctor: [() => import('./commands/doctor.js')],
   messages: [() => import('./commands/messages.js')],
   clients: [() => import('./commands/clients.js')],
   keys: [() => import('./commands/keys.js')],
