@@ -2,12 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mssql from 'mssql';
 import { afterAll, describe, it, onTestFinished } from 'vitest';
-import { readSqlServerUrl, type SqlServerTarget } from '../../src/config/sqlserver-url.js';
+import { readSqlServerUrl, sqlServerName, type SqlServerTarget } from '../../src/config/sqlserver-url.js';
+import { systemClock } from '../../src/ops/clock.js';
+import type { Connection } from '../../src/store/mssql/connection.js';
 import { driverConfig } from '../../src/store/mssql/driver-config.js';
 import { loadMigrations, migrate } from '../../src/store/mssql/migrate.js';
 import { openConnection } from '../../src/store/mssql/open-connection.js';
+import { openOver } from '../../src/store/mssql/open-mssql.js';
 import { dropDatabase } from '../../src/store/mssql/own-database.js';
-import { openStore, type StoreLocation } from '../../src/store/open-store.js';
+import type { StoreLocation } from '../../src/store/open-store.js';
 import type { SiteStore } from '../../src/store/site-store.js';
 import { emptySqlServer } from './empty-sqlserver.js';
 
@@ -47,6 +50,10 @@ const TRIES = 30;
 const made = new Set<string>();
 /** Those of them that have the schema and no row, for the next test: making one takes seconds. */
 const empty: SqlServerTarget[] = [];
+/** A connection past the store to each of them, kept from test to test: the first queries of one are slow. */
+const past = new Map<string, Promise<mssql.ConnectionPool>>();
+/** Connections of stores that were closed, by database; kept for the same reason. */
+const spare = new Map<string, Connection[]>();
 afterAll(async () => {
   for (const name of [...made]) await drop(name);
 }, 120_000);
@@ -73,22 +80,18 @@ export async function makeSqlServerDatabase(
     // Called in a hook: afterAll above drops it.
   }
   const location = { kind: 'mssql', target, poolMax: POOL } as const;
-  let raw: Promise<mssql.ConnectionPool> | null = null;
   return {
     location,
     target,
     open: async (opening = {}) => {
-      const store = await openStore(location, opening);
+      const connection = await lent(target);
+      const store = await openOver(connection, sqlServerName(target), {
+        ...{ readOnly: opening.readOnly ?? false, clock: systemClock() },
+      });
       closing.push(() => store.close());
       return store;
     },
-    sql: async (text) => {
-      if (raw === null) {
-        raw = connect(target);
-        closing.push(async () => (await raw)?.close());
-      }
-      return plainRows(await (await raw).request().batch(text));
-    },
+    sql: async (text) => plainRows(await (await pastStore(target)).request().batch(text)),
   };
 }
 
@@ -115,14 +118,45 @@ async function createDatabase(schema: boolean): Promise<SqlServerTarget> {
 
 /** Takes every row out; false where the database cannot be used again. */
 async function emptied(target: SqlServerTarget): Promise<boolean> {
-  const pool = await connect(target);
   try {
-    return await emptySqlServer(pool);
+    return await emptySqlServer(await pastStore(target));
   } catch {
     return false;
-  } finally {
-    await pool.close();
   }
+}
+
+/**
+ * Connections for one store, which are kept from test to test when it closes them. The store opens as
+ * always and finds out about the database anew.
+ */
+async function lent(target: SqlServerTarget): Promise<Connection> {
+  const spares = spare.get(target.database) ?? [];
+  spare.set(target.database, spares);
+  const connection = spares.pop() ?? (await openConnection(target, POOL));
+  let isBack = false;
+  const giveBack = (): Promise<void> => {
+    if (!isBack) spares.push(connection);
+    isBack = true;
+    return Promise.resolve();
+  };
+  return new Proxy(connection, {
+    get: (inside, key) => {
+      if (key === 'close') return giveBack;
+      const value: unknown = Reflect.get(inside, key, inside);
+      return typeof value === 'function' ? (value.bind(inside) as unknown) : value;
+    },
+  });
+}
+
+/** The connection past the store to a database. */
+function pastStore(target: SqlServerTarget): Promise<mssql.ConnectionPool> {
+  let pool = past.get(target.database);
+  if (pool === undefined) {
+    pool = connect(target);
+    past.set(target.database, pool);
+    pool.catch(() => past.delete(target.database));
+  }
+  return pool;
 }
 
 async function connect(target: SqlServerTarget): Promise<mssql.ConnectionPool> {
@@ -160,6 +194,10 @@ function testServer(): SqlServerTarget {
 }
 
 async function drop(name: string): Promise<void> {
+  await Promise.all((spare.get(name) ?? []).splice(0).map((connection) => connection.close()));
+  const pool = past.get(name);
+  past.delete(name);
+  await pool?.then((open) => open.close()).catch(() => undefined);
   if (made.delete(name)) await patiently(() => dropDatabase(testServer(), name));
 }
 

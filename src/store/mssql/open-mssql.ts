@@ -1,6 +1,7 @@
 import { sqlServerName, type SqlServerTarget } from '../../config/index.js';
 import type { Clock } from '../../ops/clock.js';
 import { MpeError } from '../../ops/errors.js';
+import type { Connection } from './connection.js';
 import { refuseUnfinishedCopy } from './copy-record.js';
 import { durability } from './durability.js';
 import { requireGrants, type ProcessKind } from './grants.js';
@@ -28,8 +29,19 @@ export interface OpenMssqlOptions {
  *   server does not answer, STORE_FAILED where it refuses the login or does not give it the rights.
  */
 export async function openMssql(target: SqlServerTarget, options: OpenMssqlOptions): Promise<MssqlStore> {
-  const name = sqlServerName(target);
-  const connection = await openConnection(target, options.poolMax);
+  return openOver(await openConnection(target, options.poolMax), sqlServerName(target), options);
+}
+
+/**
+ * The same over connections that stand; they are closed with the store, and where it does not open.
+ *
+ * @param name the server and database, for error texts
+ */
+export async function openOver(
+  connection: Connection,
+  name: string,
+  options: Omit<OpenMssqlOptions, 'poolMax'>,
+): Promise<MssqlStore> {
   try {
     await run(`reading the schema of ${name}`, () => checkSchema(connection, loadMigrations()));
     const { kind } = options;
