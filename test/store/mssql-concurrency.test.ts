@@ -6,9 +6,10 @@ import { expect, it } from 'vitest';
 import { commitGroup, type GroupResult } from '../../src/store/commit/commit-group.js';
 import { Connection } from '../../src/store/mssql/connection.js';
 import { guidOf } from '../../src/store/mssql/parameters.js';
+import { openStore } from '../../src/store/open-store.js';
 import type { SiteStore } from '../../src/store/site-store.js';
 import { SeededRandom } from '../support/random.js';
-import { describeSqlServer, makeSqlServerDatabase } from '../support/sqlserver.js';
+import { describeSqlServer, makeSqlServerDatabase, type SqlServerDatabase } from '../support/sqlserver.js';
 import { hashText } from './conformance/readers.js';
 import { RACE_CLIENTS, raceMessages, raceModel } from './race-messages.js';
 import {
@@ -26,6 +27,15 @@ const WRITERS = 50;
 const VOLUMES = 8;
 const WORKERS = 8;
 const MESSAGES = 120;
+/** Dozens of new connections at once: a busy test server takes long over their first batches. */
+const REQUEST_TIMEOUT_MS = 180_000;
+const TEST = { timeout: 900_000 };
+
+/** The database, with patience. */
+const patientLocation = ({ location }: SqlServerDatabase): SqlServerDatabase['location'] => ({
+  ...location,
+  target: { ...location.target, requestTimeoutMs: REQUEST_TIMEOUT_MS },
+});
 
 /** Sends until an answer counts, as a client does. */
 async function patient(
@@ -42,10 +52,10 @@ async function patient(
 describeSqlServer('commits that meet on SQL Server', () => {
   it(
     'fifty writers for one machine over five pools: every key and proof once, the highest report stays',
-    { timeout: 300_000 },
+    TEST,
     async () => {
       const database = await makeSqlServerDatabase();
-      const stores = await Promise.all(Array.from({ length: 5 }, () => database.open()));
+      const stores = await Promise.all(Array.from({ length: 5 }, () => openStore(patientLocation(database))));
       const [store] = stores;
       await store!.createSite(siteSeed());
       await register(store!, 1);
@@ -73,12 +83,13 @@ describeSqlServer('commits that meet on SQL Server', () => {
       const reports = lines.filter((line) => line.startsWith('reports '));
       expect(reports).toHaveLength(VOLUMES);
       for (const line of reports) expect(line).toContain(` 1 ${WRITERS} `);
+      await Promise.all(stores.map((one) => one.close()));
     },
   );
 
   it(
     `${WORKERS} processes send the same ${MESSAGES} messages twice: each takes effect once, all as the model says`,
-    { timeout: 300_000 },
+    TEST,
     async () => {
       const database = await makeSqlServerDatabase();
       const store = await database.open();
@@ -86,7 +97,9 @@ describeSqlServer('commits that meet on SQL Server', () => {
       await store.insertDataKey(DATA_KEY);
       await register(store, ...Array.from({ length: RACE_CLIENTS }, (_, n) => n + 1));
       const runs = await Promise.all(
-        Array.from({ length: WORKERS }, (_, own) => runWorker(JSON.stringify(database.location), 100 + own)),
+        Array.from({ length: WORKERS }, (_, own) =>
+          runWorker(JSON.stringify(patientLocation(database)), 100 + own),
+        ),
       );
       const model = raceModel(raceMessages(MESSAGES, 7));
       const told = runs.flat();
@@ -98,7 +111,7 @@ describeSqlServer('commits that meet on SQL Server', () => {
     },
   );
 
-  it('commits after a deadlock, whoever is the victim', { timeout: 120_000 }, async () => {
+  it('commits after a deadlock, whoever is the victim', TEST, async () => {
     const database = await makeSqlServerDatabase();
     const store = await database.open();
     await store.createSite(siteSeed());

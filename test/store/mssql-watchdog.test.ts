@@ -125,7 +125,8 @@ describeSqlServer('a connection that breaks', () => {
   async function patiently(work: () => Promise<void>): Promise<void> {
     for (let left = 20; ; left -= 1) {
       try {
-        return await work();
+        await work();
+        return;
       } catch (error) {
         if (!isTransient(error) || left === 0) throw error;
       }

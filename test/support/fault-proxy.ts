@@ -37,6 +37,12 @@ export interface Fault {
   readonly delayMs?: number;
 }
 
+/** A fault that was set. */
+export interface SetFault extends Fault {
+  /** Some connection has reached its place. */
+  readonly struck: boolean;
+}
+
 /** A message that passed. */
 export interface SeenMessage {
   readonly direction: Direction;
@@ -85,11 +91,14 @@ export class FaultProxy {
   /**
    * Sets one fault on the connections that stand and those to come. It strikes once, on the
    * connection that reaches its place first.
+   *
+   * @returns the fault; `struck` tells whether it has
    */
-  break(fault: Fault): void {
+  break(fault: Fault): SetFault {
     const once: OneFault = { ...fault, struck: false };
     this.#next.push(once);
     for (const line of this.#lines) line.set(once);
+    return once;
   }
 
   /** Sets no more faults; those that have struck stay. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import mssql from 'mssql';
-import { afterAll, describe, it, onTestFinished } from 'vitest';
+import { afterAll, describe, it, onTestFinished, type TestContext } from 'vitest';
 import { readSqlServerUrl, sqlServerName, type SqlServerTarget } from '../../src/config/sqlserver-url.js';
 import { systemClock } from '../../src/ops/clock.js';
 import type { Connection } from '../../src/store/mssql/connection.js';
@@ -59,9 +59,9 @@ afterAll(async () => {
 }, 120_000);
 
 /**
- * Gives an empty database, with the schema of this release unless told otherwise. When the test is
- * done, passed or failed, it is emptied for the next one, or dropped where that does not work; when
- * the test file is done, all are dropped.
+ * Gives an empty database, with the schema of this release unless told otherwise. When the test has
+ * passed, it is emptied for the next one, or dropped where that does not work; when it has failed, it
+ * is dropped; when the test file is done, all are dropped.
  */
 export async function makeSqlServerDatabase(
   options: { readonly schema?: boolean } = {},
@@ -69,9 +69,11 @@ export async function makeSqlServerDatabase(
   const schema = options.schema ?? true;
   const target = (schema ? empty.pop() : undefined) ?? (await createDatabase(schema));
   const closing: (() => Promise<void>)[] = [];
-  const release = async (): Promise<void> => {
+  const release = async ({ task }: TestContext): Promise<void> => {
     await Promise.all(closing.splice(0).map((close) => close()));
-    if (schema && (await emptied(target))) empty.push(target);
+    // After a failure its work may still run, and would write into the next test.
+    const isQuiet = task.result?.state !== 'fail';
+    if (schema && isQuiet && (await emptied(target))) empty.push(target);
     else await drop(target.database);
   };
   try {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { isMpeError } from '../../../src/ops/errors.js';
 import type { DeadLetterRow, QuarantineRow, SiteStore } from '../../../src/store/site-store.js';
 import type { MakeDatabase } from '../conformance.js';
 import { id, register, siteSeed, T0 } from '../world.js';
@@ -71,11 +72,22 @@ export function keptMessages(make: MakeDatabase): void {
       await store.close();
     });
 
+    /** As a worker does: on a busy server the turn may not come in time. */
+    async function patiently<T>(work: () => Promise<T>): Promise<T> {
+      for (;;) {
+        try {
+          return await work();
+        } catch (error) {
+          if (!isMpeError(error, 'STORE_TRANSIENT')) throw error;
+        }
+      }
+    }
+
     it('holds the bound over several connections at once', async () => {
       const database = await make();
       const stores = [await database.open(), await database.open(), await database.open()];
       const answers = await Promise.all(
-        Array.from({ length: 30 }, (_, n) => stores[n % 3]!.quarantine(kept(n + 1), 10)),
+        Array.from({ length: 30 }, (_, n) => patiently(() => stores[n % 3]!.quarantine(kept(n + 1), 10))),
       );
       expect(answers.filter((answer) => answer === 'kept')).toHaveLength(10);
       expect(await stores[0]!.counts()).toMatchObject({ quarantined: 10 });
