@@ -1,45 +1,54 @@
+import { gzipSync } from 'node:zlib';
 import { createHmac, createPublicKey, generateKeyPairSync, sign as signBytes } from 'node:crypto';
-import { monitorEventLoopDelay } from 'node:perf_hooks';
+import { connect } from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { generatePrivateKey, sign } from '../../src/jose/index.js';
 import { newGuid } from '../../src/protocol/guid.js';
 import { x509 } from '../../src/secrets/x509.js';
-import { eventually } from '../queue/support.js';
+import { LIMITS } from '../../src/protocol/vocabulary.js';
 import { newRsa } from '../support/device-issuer.js';
 import { TestCa, type TestCertificate } from '../support/pki.js';
 import { TestRedis } from '../support/redis.js';
 import { bytes, ChannelLab, escaped, type Sent } from './channel-lab.js';
+import type { Answer } from './support.js';
 
-// A table of requests that no gateway may take, sent to a live one with every authenticator on. Each
-// has its answer; none reaches the queue; memory and event loop stay as they are.
+// A table of requests that no gateway may take, sent to a live one with every authenticator on: `mpe
+// gateway` in a process of its own, so that the event loop and the memory it measures are its alone. Each
+// request has its answer; none reaches the queue or the database; none holds the event loop.
 
 let redis: TestRedis;
 let lab: ChannelLab;
 let good: TestCertificate;
 let victimToken: string;
-const delay = monitorEventLoopDelay({ resolution: 10 });
+let revoked: TestCertificate;
+/** Tells by its number whether anybody else has written to the site database. */
+let database: Database.Database;
 
 beforeAll(async () => {
   redis = await TestRedis.start();
   lab = await ChannelLab.start(redis, {
+    apart: true,
     env: { MPE_GATEWAY_LIMIT_ADDRESS: 'off', MPE_GATEWAY_LIMIT_CLIENT: 'off' },
+    prepare: async (made) => {
+      revoked = await made.issuing.issue({ cn: made.victim });
+      await made.writeCrls([revoked.serial]);
+    },
   });
   good = await leaf();
   victimToken = await lab.site.siteToken(lab.victim);
-  revoked = await leaf();
-  await lab.writeCrls([revoked.serial]);
-  await eventually(() =>
-    expect(lab.site.events().filter((one) => one === 'gateway.crl_read').length).toBeGreaterThan(3),
-  );
-  delay.enable();
-});
+  const { store } = lab.site.config;
+  if (store.kind !== 'sqlite') throw new Error('this test reads SQLite');
+  database = new Database(store.path, { readonly: true });
+}, 60_000);
 afterAll(async () => {
-  delay.disable();
+  database.close();
   await lab.close();
   await redis.stop();
 });
 
-let revoked: TestCertificate;
+const written = (): unknown => database.pragma('data_version', { simple: true });
 const chain = (): string[] => [lab.issuing.pem];
 const leaf = (more: Partial<Parameters<TestCa['issue']>[0]> = {}): Promise<TestCertificate> =>
   lab.issuing.issue({ cn: lab.victim, ...more });
@@ -401,29 +410,180 @@ const TABLE: readonly (readonly [name: string, make: () => Sent | Promise<Sent>,
     () => ({ path: '/v1/clients', headers: { 'client-cert': bytes(good) } }),
     NOT_HERE,
   ],
+  // Bodies, over a good channel
+  [
+    'a body of one byte too many',
+    () => ({ bearer: victimToken, body: Buffer.alloc(LIMITS.envelopeBytes + 1) }),
+    '413 BODY_TOO_LARGE',
+  ],
+  [
+    'a compressed body',
+    () => ({
+      bearer: victimToken,
+      headers: { 'content-encoding': 'gzip' },
+      body: gzipSync(Buffer.alloc(8 * 1024 * 1024)),
+    }),
+    '415 CONTENT_ENCODING_UNSUPPORTED',
+  ],
+  [
+    'a body full of zeros',
+    () => ({ bearer: victimToken, body: Buffer.alloc(LIMITS.envelopeBytes) }),
+    '400 ENVELOPE_MALFORMED',
+  ],
+  [
+    'a hundred thousand groups, one in the other',
+    () => ({ bearer: victimToken, body: Buffer.alloc(100_000, 0x0b) }),
+    '400 ENVELOPE_MALFORMED',
+  ],
+  [
+    'a sealed token of 120,000 parts',
+    async () => ({
+      bearer: victimToken,
+      body: await lab.site.envelope(lab.victim, newGuid(), '.'.repeat(120_000)),
+    }),
+    '400 SEALED_MALFORMED',
+  ],
 ];
 
+/** What the issue allows a request to hold the event loop. */
+const HELD_MS = 100;
+
+/** Two ticks of the gateway's own watch, which begins anew with each look. */
+const WATCH_MS = 60;
+
+/** Sends one row; how long the gateway's event loop was held meanwhile, by its own word. */
+async function sendRow(make: () => Sent | Promise<Sent>): Promise<{ answer: Answer; heldMs: number }> {
+  const sent = await make();
+  await lab.site.vitals();
+  await sleep(WATCH_MS);
+  const answer = await lab.send(sent);
+  await sleep(WATCH_MS);
+  return { answer, heldMs: (await lab.site.vitals()).longestMs };
+}
+
 test(
-  `${TABLE.length} hostile requests get their answers, and none is queued`,
-  { timeout: 240_000 },
+  `${TABLE.length} hostile requests get their answers, none is queued or stored, none holds the event loop`,
+  { timeout: 300_000 },
   async () => {
     expect(TABLE.length).toBeGreaterThanOrEqual(100);
     const said: [string, string][] = [];
-    const before = process.memoryUsage().rss;
+    const held: [string, number][] = [];
+    const before = { queued: await lab.queued(), written: written() };
     for (const [name, make] of TABLE) {
-      const sent = await make();
-      const answer = await lab.send(sent);
+      const { answer, heldMs } = await sendRow(make);
       said.push([name, `${answer.status} ${answer.problem}`]);
       // No answer tells more than its text; a challenge stands on each 401.
       if (answer.status === 401) expect(answer.headers['www-authenticate'], name).toBeDefined();
+      // A request that holds the loop does so each time; a busy machine does not.
+      let least = heldMs;
+      for (let tries = 1; least >= HELD_MS && tries < 10; tries += 1) {
+        await sleep(tries * 100);
+        least = Math.min(least, (await sendRow(make)).heldMs);
+      }
+      held.push([name, least]);
     }
     expect(said).toEqual(TABLE.map(([name, , answer]) => [name, answer]));
-    expect(await lab.queued()).toBe(0);
-    expect(process.memoryUsage().rss - before).toBeLessThan(300 * 1024 * 1024);
-    // The test itself makes keys and certificates in the same process, on a machine that is shared.
-    expect(delay.percentile(99) / 1e6).toBeLessThan(250);
+    expect(held.filter(([, ms]) => ms >= HELD_MS)).toEqual([]);
+    expect({ queued: await lab.queued(), written: written() }).toEqual(before);
   },
 );
+
+test('what holds the event loop, and what writes to the database, would be seen', async () => {
+  await lab.site.vitals();
+  await sleep(WATCH_MS);
+  lab.site.process.signal('SIGSTOP');
+  await sleep(3 * HELD_MS);
+  lab.site.process.signal('SIGCONT');
+  await sleep(WATCH_MS);
+  expect((await lab.site.vitals()).longestMs).toBeGreaterThan(HELD_MS);
+  const before = written();
+  await lab.site.store.probeWrite('test');
+  expect(written()).not.toBe(before);
+});
+
+test(
+  'the table again and again leaves less than the body limit a request in memory',
+  { timeout: 300_000 },
+  async () => {
+    const rounds = 3;
+    const sentAt = (await Promise.all(TABLE.map(async ([, make]) => make()))).filter(
+      (one) => one.body === undefined,
+    );
+    const round = async (): Promise<void> => {
+      for (const sent of sentAt) await lab.send(sent);
+    };
+    // The first rounds fill caches and the young heap.
+    await round();
+    await round();
+    const before = (await lab.site.vitals()).residentBytes;
+    for (let count = 0; count < rounds; count += 1) await round();
+    const grown = (await lab.site.vitals()).residentBytes - before;
+    expect(grown).toBeLessThan(rounds * sentAt.length * LIMITS.envelopeBytes);
+  },
+);
+
+test(
+  'bodies without an end are cut at the limit: a hundred at once hold a hundred limits',
+  { timeout: 120_000 },
+  async () => {
+    const COUNT = 100;
+    // More than any buffer on the way takes: who gets there was never cut.
+    const ENDLESS = 64 * 1024 * 1024;
+    const before = { queued: await lab.queued(), written: written() };
+    const pour = async (): Promise<number[]> =>
+      Promise.all(Array.from({ length: COUNT }, async () => pourBody(ENDLESS)));
+    await pour();
+    const refused = await refusedAsTooLarge();
+    const idle = (await lab.site.vitals()).residentBytes;
+    let most = 0;
+    const look = async (): Promise<void> => {
+      most = Math.max(most, (await lab.site.vitals()).residentBytes);
+    };
+    const watching = setInterval(() => void look(), 50);
+    const poured = await pour().finally(() => clearInterval(watching));
+    await look();
+    expect(Math.max(...poured)).toBeLessThan(ENDLESS);
+    expect(await refusedAsTooLarge()).toBe(refused + COUNT);
+    // Threefold: what TLS and the sockets hold of a body comes to what the body itself may be.
+    expect(most - idle).toBeLessThan(3 * COUNT * LIMITS.envelopeBytes);
+    expect({ queued: await lab.queued(), written: written() }).toEqual(before);
+  },
+);
+
+/** Answers 413 of the gateway, by its metrics: its client may not have read one that a reset overtook. */
+async function refusedAsTooLarge(): Promise<number> {
+  const metrics = (await lab.site.ops('/metrics')).body.toString();
+  return Number(/^mpe_ingest_requests_total\{[^}]*code="413"\} (\d+)$/m.exec(metrics)?.[1] ?? 0);
+}
+
+/** Pours a body in chunks, whatever is answered, until the gateway hangs up; how much it could send. */
+function pourBody(bytes: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const { ca } = lab.site.keyFolder.tls();
+    const socket = connect({ host: '127.0.0.1', port: lab.site.gateway.port, ca, servername: 'localhost' });
+    const part = 0x4000;
+    const chunk = Buffer.concat([Buffer.from('4000\r\n'), Buffer.alloc(part, 0x41), Buffer.from('\r\n')]);
+    let poured = 0;
+    const more = (): void => {
+      while (poured < bytes && !socket.destroyed) {
+        poured += part;
+        if (!socket.write(chunk)) return;
+      }
+    };
+    socket.on('drain', more);
+    socket.on('error', () => undefined);
+    socket.once('close', () => resolve(poured));
+    socket.once('secureConnect', () => {
+      socket.write(
+        `POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${victimToken}\r\n` +
+          'Content-Type: application/protobuf\r\nTransfer-Encoding: chunked\r\n\r\n',
+      );
+      more();
+    });
+    socket.resume();
+    socket.setTimeout(30_000, () => reject(new Error('the gateway neither answered nor hung up')));
+  });
+}
 
 test('and the good ones beside them are taken, in every form', async () => {
   const before = await lab.queued();

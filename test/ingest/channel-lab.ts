@@ -45,7 +45,14 @@ export class ChannelLab {
 
   static async start(
     redis: TestRedis,
-    options: { readonly env?: Record<string, string>; readonly bounds?: ServerBounds } = {},
+    options: {
+      readonly env?: Record<string, string>;
+      readonly bounds?: ServerBounds;
+      /** The gateway as a process of its own. */
+      readonly apart?: boolean;
+      /** Called before the gateway starts. */
+      readonly prepare?: (lab: ChannelLab) => Promise<void>;
+    } = {},
   ): Promise<ChannelLab> {
     const lab = new ChannelLab();
     lab.root = await TestCa.create('CN=Test Root');
@@ -55,6 +62,7 @@ export class ChannelLab {
     mkdirSync(lab.folder, { recursive: true });
     writeFileSync(join(lab.folder, 'root.pem'), lab.root.pem);
     await lab.writeCrls([]);
+    await options.prepare?.(lab);
     lab.site = await TestGateway.start(redis, {
       env: {
         MPE_GATEWAY_AUTH: 'site-token,client-certificate,forwarded-certificate,entra',
@@ -69,6 +77,7 @@ export class ChannelLab {
         ...options.env,
       },
       bounds: { lookEveryMs: 200, ...options.bounds },
+      ...(options.apart === undefined ? {} : { apart: options.apart }),
     });
     lab.#queue = SubmitQueue.open({
       redisUrl: redis.url,

@@ -24,6 +24,7 @@ import type { SiteStore } from '../../src/store/site-store.js';
 import { keptLog, silent } from '../queue/support.js';
 import type { TestRedis } from '../support/redis.js';
 import { tempFolder } from '../support/temp.js';
+import { readVitals, startGatewayProcess, type GatewayProcess, type Vitals } from './gateway-process.js';
 
 export const PROTOBUF = 'application/protobuf';
 
@@ -76,16 +77,19 @@ export class TestGateway {
       readonly env?: Record<string, string>;
       readonly bounds?: ServerBounds;
       readonly clock?: Clock;
+      /** `mpe gateway` from dist/, in a process of its own; `bounds` and `clock` are not for it. */
+      readonly apart?: boolean;
     } = {},
   ): Promise<TestGateway> {
     const folder = tempFolder('mpe-ingest-');
-    const config = loadConfig({
+    const env = {
       MPE_HOME: folder,
       MPE_REDIS_URL: redis.url,
       MPE_GATEWAY_LISTEN: '127.0.0.1:0',
       MPE_GATEWAY_OPS_LISTEN: '127.0.0.1:0',
       ...options.env,
-    });
+    };
+    const config = loadConfig(env);
     const { seed, document, enrolmentToken } = await createSite({
       name: 'Test',
       keysDir: config.keysDir,
@@ -98,14 +102,18 @@ export class TestGateway {
     await store.createSite(seed);
     const keyFolder = await openKeyFolder(config.keysDir, 'gateway');
     const { log, events } = keptLog();
-    const gateway = await startGateway({
-      config,
-      store,
-      keyFolder,
-      log,
-      clock: options.clock ?? systemClock(),
-      ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
-    }).catch(async (error: unknown) => {
+    const starting =
+      options.apart === true
+        ? startGatewayProcess(env, folder)
+        : startGateway({
+            config,
+            store,
+            keyFolder,
+            log,
+            clock: options.clock ?? systemClock(),
+            ...(options.bounds === undefined ? {} : { bounds: options.bounds }),
+          });
+    const gateway = await starting.catch(async (error: unknown) => {
       await store.close();
       throw error;
     });
@@ -141,6 +149,17 @@ export class TestGateway {
       }),
       body,
     );
+  }
+
+  /** The process of a gateway that was started apart. */
+  get process(): GatewayProcess['process'] {
+    if ('process' in this.gateway) return (this.gateway as GatewayProcess).process;
+    throw new Error('this gateway runs inside the test');
+  }
+
+  /** What the gateway measured of itself since the last look. */
+  async vitals(): Promise<Vitals> {
+    return readVitals((await this.ops('/metrics')).body.toString());
   }
 
   /** A call to the ops port. */
