@@ -50,9 +50,19 @@ export function bigintOf(value: bigint | null): SqlParameter {
   return { type: sql.BigInt, value };
 }
 
+/**
+ * The driver writes UTC but checks the year of the local zone: where that is another, it refuses the
+ * first and the last hours of the calendar.
+ */
+class UtcDate extends Date {
+  override getFullYear(): number {
+    return this.getUTCFullYear();
+  }
+}
+
 /** A time in milliseconds since 1970 as `datetime2(3)` in UTC. */
 export function timeOf(ms: number | null): SqlParameter {
-  return { type: sql.DateTime2(3), value: ms === null ? null : new Date(ms) };
+  return { type: sql.DateTime2(3), value: ms === null ? null : new UtcDate(ms) };
 }
 
 /** Bytes: `varbinary(8000)`, or `varbinary(max)` where longer. */
