@@ -174,7 +174,7 @@ function* placeProblems(url: URL, target: SqlServerTarget): Generator<string> {
     yield 'the host must be a name, an IPv4 address or an IPv6 address in brackets';
   }
   if (target.port < 1) yield 'the port must be from 1 to 65535';
-   
+
   if (!/^[^\u0000-\u001f/]{1,128}$/.test(target.database)) {
     yield 'the path must be the name of one database, 1 to 128 characters';
   }

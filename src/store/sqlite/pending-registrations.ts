@@ -4,8 +4,9 @@ import { PENDING_KEPT_MS } from '../pending-room.js';
 import { refused } from '../registration-decision.js';
 import type { PendingRegistrationRow, RegistrationResult, RegistrationWrite } from '../site-store.js';
 import { channelOf, guid, integer, text, word } from './columns.js';
-import { newClient, newEpoch, readFacts } from './commit-registration.js';
 import type { Connection } from './connection.js';
+import { newClient, newEpoch } from './register-key.js';
+import { readFacts } from './registration-facts.js';
 
 /** Keeps a registration for an operator, or notes that it was asked for again. The caller has the transaction. */
 export function keepPending(
