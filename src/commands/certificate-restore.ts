@@ -96,6 +96,8 @@ async function proveOpen(
   const missing = current === null ? 0 : missingWraps(rows, siteGuid, current, kept).length;
   print(
     `The backup opens ${opened} of ${opened + failing} data keys of the database` +
-      (missing === 0 ? '.' : `; ${missing} have no wrap for the current certificate yet ("mpe certificate rotate").`),
+      (missing === 0
+        ? '.'
+        : `; ${missing} have no wrap for the current certificate yet ("mpe certificate rotate").`),
   );
 }

@@ -97,11 +97,7 @@ export function decodeRegistrationStatement(bytes: Uint8Array): RegistrationStat
       ...(certificate.length === 0
         ? {}
         : {
-            certificateKeySha256: bytesField(
-              certificate,
-              32,
-              'RegistrationStatement.certificate_key_sha256',
-            ),
+            certificateKeySha256: bytesField(certificate, 32, 'RegistrationStatement.certificate_key_sha256'),
           }),
     };
   });
