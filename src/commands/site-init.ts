@@ -51,7 +51,7 @@ async function init(options: Options): Promise<void> {
   if (options.signingRequired === 'off') {
     throw new MpeError(
       'USAGE',
-      'a site without required signing is not supported: whoever holds a gateway could write in any client’s name (ADR 0009)',
+      'a site without required signing is not supported: whoever holds a gateway could write in any client’s name (ADR 0011)',
     );
   }
   const clock = clockOf(config, options.testSite);

@@ -44,7 +44,7 @@ export interface SiteDocument {
   readonly plaintextConsent: boolean;
   /**
    * Clients sign what they send. True, or absent, which means true; a document that says anything
-   * else is refused (ADR 0009).
+   * else is refused (ADR 0011).
    */
   readonly signingRequired?: true | undefined;
   /** SHA-256 of the DER of the CA that signs the gateways' TLS certificates, hex. */
