@@ -37,14 +37,14 @@ IF DATABASE_PRINCIPAL_ID('mpe-admin') IS NULL CREATE USER [mpe-admin] FOR LOGIN 
 IF DATABASE_PRINCIPAL_ID('mpe_gateway') IS NULL CREATE ROLE mpe_gateway;
 IF DATABASE_PRINCIPAL_ID('mpe_worker') IS NULL CREATE ROLE mpe_worker;
 IF DATABASE_PRINCIPAL_ID('mpe_recovery') IS NULL CREATE ROLE mpe_recovery;
+IF DATABASE_PRINCIPAL_ID('mpe_operator') IS NULL CREATE ROLE mpe_operator;
 GO
 -- It makes tables, roles and grants, and runs once at a time: no process that stays has this login.
 ALTER ROLE db_owner ADD MEMBER [mpe-migrate];
 ALTER ROLE mpe_gateway ADD MEMBER [mpe-gateway];
 ALTER ROLE mpe_worker ADD MEMBER [mpe-worker];
 ALTER ROLE mpe_recovery ADD MEMBER [mpe-recovery];
--- People: reads and writes rows, site init included. It can change no table and no trigger, so what
--- only grows stays append-only for it too.
-ALTER ROLE db_datareader ADD MEMBER [mpe-admin];
-ALTER ROLE db_datawriter ADD MEMBER [mpe-admin];
+-- People: the commands that run the site, site init included. It reads no stored secret; for the
+-- commands that open them it gets the role of the recovery service for as long as they take.
+ALTER ROLE mpe_operator ADD MEMBER [mpe-admin];
 GO

@@ -20,7 +20,7 @@ export function register(program: Command): void {
     .command('migrate')
     .description('bring the schema of the site database up to this release')
     .option('--check', 'change nothing; exit 0 up to date, 1 migrations are pending', false)
-    .option('--roles', 'SQL Server: also make the roles of gateway, worker and recovery', false)
+    .option('--roles', 'SQL Server: also make the roles of gateway, worker, recovery and operators', false)
     .option('--print-roles', 'print the statements of --roles and do nothing', false)
     .option('--json', 'print the result as JSON', false)
     .addHelpText(
@@ -64,7 +64,7 @@ async function migrate(options: Options): Promise<void> {
       ? `Nothing to do: the schema is at migration ${applied} of ${known}.`
       : `Applied ${named(done)}; the schema is at migration ${applied} of ${known}.`,
     ...(options.roles
-      ? ['The roles mpe_gateway, mpe_worker, mpe_recovery and mpe_migration have their rights.']
+      ? ['The roles mpe_gateway, mpe_worker, mpe_recovery, mpe_operator and mpe_migration have their rights.']
       : []),
   );
 }

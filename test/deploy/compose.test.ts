@@ -154,17 +154,16 @@ describe('logins', () => {
     }
   });
 
-  test('each process is in its role, and only what migrates owns the database', () => {
+  test('each is in its role, and only what migrates owns the database', () => {
     const members = [...sql.matchAll(/ALTER ROLE (\w+) ADD MEMBER \[([\w-]+)\]/g)];
     expect(members.map(([, role, user]) => `${user ?? ''} ${role ?? ''}`).sort()).toEqual([
-      'mpe-admin db_datareader',
-      'mpe-admin db_datawriter',
+      'mpe-admin mpe_operator',
       'mpe-gateway mpe_gateway',
       'mpe-migrate db_owner',
       'mpe-recovery mpe_recovery',
       'mpe-worker mpe_worker',
     ]);
-    for (const role of ['mpe_gateway', 'mpe_worker', 'mpe_recovery']) {
+    for (const role of ['mpe_gateway', 'mpe_worker', 'mpe_recovery', 'mpe_operator']) {
       const make = `IF DATABASE_PRINCIPAL_ID('${role}') IS NULL CREATE ROLE ${role};`;
       expect(sql).toContain(make);
       expect(roles).toContain(make);

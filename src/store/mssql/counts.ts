@@ -6,6 +6,7 @@ import { firstRow, type Session } from './session.js';
 /**
  * Counts for the operator. `keys` are identities of all kinds, `secrets` their generations,
  * `damagedSecrets` identities of which every generation is damaged: what cannot be read now.
+ * A column is counted where a role sees some columns alone: * would ask for all of them.
  * One statement, yet each count is of its own moment unless the database has
  * READ_COMMITTED_SNAPSHOT: while workers write, two of them may differ by what came in between.
  */
@@ -15,7 +16,7 @@ export async function counts(session: Session): Promise<SiteCounts> {
     SELECT
       (SELECT COUNT(*) FROM MPE_Clients) AS Clients,
       (SELECT COUNT(*) FROM MPE_Keys) + (SELECT COUNT(*) FROM MPE_TpmOwnerAuths) AS Keys,
-      (SELECT COUNT(*) FROM MPE_KeySecrets) + (SELECT COUNT(*) FROM MPE_TpmOwnerAuthSecrets) AS Secrets,
+      (SELECT COUNT(SecretId) FROM MPE_KeySecrets) + (SELECT COUNT(SecretId) FROM MPE_TpmOwnerAuthSecrets) AS Secrets,
       (SELECT COUNT(DISTINCT d.SecretId) FROM MPE_SecretDamage d
        WHERE NOT EXISTS (
          SELECT 1 FROM MPE_KeySecrets s

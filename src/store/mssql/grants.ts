@@ -5,8 +5,8 @@ import { rowsOf } from './parameters.js';
 import { readRolesFile } from './roles.js';
 import { firstRow, firstSet, type Session } from './session.js';
 
-/** The kinds of processes that have a role of their own. */
-export type ProcessKind = 'gateway' | 'worker' | 'recovery';
+/** The kinds of processes that have a role of their own; an operator's are the commands. */
+export type ProcessKind = 'gateway' | 'worker' | 'recovery' | 'operator';
 
 /** One right that a role has on one object or column. */
 export interface Grant {
@@ -78,7 +78,7 @@ export async function requireGrants(session: Session, kind: ProcessKind): Promis
   const name = bracketed(user === undefined ? 'user' : text(user, 'UserName'));
   throw new MpeError(
     'STORE_FAILED',
-    `the login lacks ${missing.length} of the rights of a ${kind}. Give it its role with ` +
+    `the login lacks ${missing.length} of the rights of the role mpe_${kind}. Give it its role with ` +
       `ALTER ROLE mpe_${kind} ADD MEMBER ${name}; or, where it has the role, give the role its rights with ` +
       `\`mpe migrate --roles\`. Missing:\n${missing.map((grant) => grantStatement(grant, kind)).join('\n')}`,
     { facts: { missing: missing.length, role: `mpe_${kind}` } },

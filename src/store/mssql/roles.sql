@@ -1,4 +1,4 @@
--- Roles of least privilege, one a kind of process. An owner of the database runs this after the
+-- Roles of least privilege, one a kind of process and one for people. An owner of the database runs this after the
 -- migrations (`mpe migrate --roles`), again after each release, and as often as it likes. Then each
 -- login gets one role:
 --
@@ -12,11 +12,13 @@
 --   * Nobody but the recovery service reads a stored secret or a wrapped data key.
 --   * No role may UPDATE or DELETE in a table that only grows; the triggers say no as well.
 --   * A gateway writes nothing.
+--   * Operators run the site and read no secret; who must, gets the role of the recovery service as well.
 --   * Published views need a grant of their own: give it to the people whose queries use them.
 
 IF DATABASE_PRINCIPAL_ID('mpe_gateway') IS NULL CREATE ROLE mpe_gateway;
 IF DATABASE_PRINCIPAL_ID('mpe_worker') IS NULL CREATE ROLE mpe_worker;
 IF DATABASE_PRINCIPAL_ID('mpe_recovery') IS NULL CREATE ROLE mpe_recovery;
+IF DATABASE_PRINCIPAL_ID('mpe_operator') IS NULL CREATE ROLE mpe_operator;
 IF DATABASE_PRINCIPAL_ID('mpe_migration') IS NULL CREATE ROLE mpe_migration;
 GO
 
@@ -86,6 +88,7 @@ GRANT SELECT ON dbo.MPE_StoreCopy TO mpe_recovery;
 GRANT SELECT ON dbo.MPE_Site TO mpe_recovery;
 GRANT SELECT ON dbo.MPE_SiteDocuments TO mpe_recovery;
 GRANT SELECT ON dbo.MPE_SealingKeys TO mpe_recovery;
+GRANT SELECT, INSERT ON dbo.MPE_SealingKeyArchive TO mpe_recovery;
 GRANT SELECT ON dbo.MPE_FingerprintKeys TO mpe_recovery;
 GRANT SELECT, INSERT ON dbo.MPE_DataKeys TO mpe_recovery;
 GRANT SELECT, INSERT ON dbo.MPE_DataKeyWraps TO mpe_recovery;
@@ -118,6 +121,43 @@ GRANT SELECT, UPDATE ON dbo.MPE_AuditHead TO mpe_recovery;
 GRANT SELECT, INSERT, UPDATE ON dbo.MPE_Probe TO mpe_recovery;
 GRANT SELECT ON dbo.RecoveryAndHardwareCore_Machines TO mpe_recovery;
 GRANT SELECT ON dbo.RecoveryAndHardwareCore_Volumes TO mpe_recovery;
+GO
+
+---------------------------------------------------------------------------------------------------
+-- Operator: the commands of people. `site init`, `site publish`, `site-keys`, `enrolment-tokens`,
+-- `clients`, `messages`, `keys`, `status`. What opens secrets (`secrets verify`, most of `certificate`)
+-- needs the role mpe_recovery as well.
+
+GRANT SELECT ON dbo.MPE_Migrations TO mpe_operator;
+GRANT SELECT ON dbo.MPE_StoreCopy TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_Site TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_SiteDocuments TO mpe_operator;
+GRANT SELECT, INSERT, DELETE ON dbo.MPE_SealingKeys TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_SealingKeyArchive TO mpe_operator;
+GRANT INSERT ON dbo.MPE_FingerprintKeys TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_Policies TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_EnrolmentTokens TO mpe_operator;
+GRANT UPDATE ON dbo.MPE_EnrolmentTokens (RevokedAt) TO mpe_operator;
+GRANT SELECT, INSERT, UPDATE ON dbo.MPE_Clients TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_ClientKeys TO mpe_operator;
+GRANT SELECT ON dbo.MPE_ClientFlags TO mpe_operator;
+GRANT SELECT, DELETE ON dbo.MPE_PendingRegistrations TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_MachineEvents TO mpe_operator;
+GRANT SELECT ON dbo.MPE_Keys TO mpe_operator;
+GRANT SELECT ON dbo.MPE_KeySecrets (SecretId, Generation, Form) TO mpe_operator;
+GRANT SELECT ON dbo.MPE_KeyProofs TO mpe_operator;
+GRANT SELECT ON dbo.MPE_TpmOwnerAuths TO mpe_operator;
+GRANT SELECT ON dbo.MPE_TpmOwnerAuthSecrets (SecretId, Generation, Form) TO mpe_operator;
+GRANT SELECT ON dbo.MPE_TpmOwnerAuthProofs TO mpe_operator;
+GRANT SELECT ON dbo.MPE_SecretDamage TO mpe_operator;
+GRANT SELECT ON dbo.MPE_Exposures TO mpe_operator;
+GRANT SELECT ON dbo.MPE_Reports TO mpe_operator;
+GRANT SELECT ON dbo.MPE_Outcomes TO mpe_operator;
+GRANT SELECT ON dbo.MPE_Quarantine TO mpe_operator;
+GRANT SELECT ON dbo.MPE_DeadLetters TO mpe_operator;
+GRANT UPDATE ON dbo.MPE_DeadLetters (RedrivenAt) TO mpe_operator;
+GRANT SELECT ON dbo.RecoveryAndHardwareCore_Machines TO mpe_operator;
+GRANT SELECT ON dbo.RecoveryAndHardwareCore_Volumes TO mpe_operator;
 GO
 
 ---------------------------------------------------------------------------------------------------
