@@ -13,23 +13,40 @@ import { id, register, siteSeed } from './world.js';
 
 const PRESENT = join(ROOT, 'dist');
 const LOAD = join(import.meta.dirname, 'release-load.mjs');
+/** Commits of each process; a busy server takes a second for some. */
+const COUNT = 150;
+const CASE_MS = 300_000;
 let worktree: string | null = null;
-let old = PRESENT;
+/** The build of the commit before, and why there is none. */
+let before: { readonly dist: string } | { readonly missing: string } = { missing: 'not built yet' };
 
-/** The build of the commit before; without a history the present one, and the log says so. */
 beforeAll(() => {
+  before = buildBefore();
+}, 600_000);
+
+function buildBefore(): typeof before {
   const folder = join(tempFolder('mpe-release-'), 'before');
-  const git = (...args: string[]) => spawnSync('git', args, { cwd: ROOT, stdio: 'ignore' }).status === 0;
-  if (!git('worktree', 'add', '--detach', folder, 'HEAD~1')) {
-    console.warn('NO HISTORY: the present build stands for the release before');
-    return;
-  }
+  const added = spawnSync('git', ['worktree', 'add', '--detach', folder, 'HEAD~1'], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  });
+  if (added.status !== 0)
+    return { missing: `there is no history with a commit before (git: ${added.stderr.trim()})` };
   worktree = folder;
   symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
   const built = spawnSync(process.execPath, ['scripts/build.mjs'], { cwd: folder, encoding: 'utf8' });
-  if (built.status === 0) old = join(folder, 'dist');
-  else console.warn(`THE COMMIT BEFORE DOES NOT BUILD, the present build stands for it:\n${built.stdout}`);
-}, 300_000);
+  if (built.status !== 0)
+    return { missing: `the commit before does not build:\n${built.stdout}${built.stderr}` };
+  return { dist: join(folder, 'dist') };
+}
+
+/** What stands for the release before in tests of a store, and why it is not that; null: it is. */
+function releaseBefore(dialect: 'sqlite' | 'mssql'): { readonly dist: string; readonly why: string | null } {
+  if ('missing' in before) return { dist: PRESENT, why: before.missing };
+  return existsSync(join(before.dist, 'store', dialect, 'migrations'))
+    ? { dist: before.dist, why: null }
+    : { dist: PRESENT, why: `the commit before has no ${dialect} store` };
+}
 
 afterAll(() => {
   if (worktree !== null) spawnSync('git', ['worktree', 'remove', '--force', worktree], { cwd: ROOT });
@@ -59,35 +76,49 @@ function folderWith(dialect: 'sqlite' | 'mssql', sql: string): string {
   return folder;
 }
 
-const COUNT = 150;
-
 function cases(dialect: 'sqlite' | 'mssql', make: () => Promise<StoreLocation>): void {
   const added =
     dialect === 'sqlite' ? 'CREATE TABLE MPE_New (Id INTEGER);\n' : 'CREATE TABLE dbo.MPE_New (Id int);\n';
 
-  it('an added table in the middle of the work loses nothing, and both releases go on', async () => {
-    const location = await make();
-    const before = load(old, location, 1, COUNT);
-    await before.started;
-    expect(await migrateStore(location, 1, folderWith(dialect, added))).toHaveLength(1);
-    const beside = load(PRESENT, location, 2, COUNT);
-    const committed = await Promise.all([before.done, beside.done]);
-    expect(committed.flat().filter((line) => line.startsWith('ERROR'))).toEqual([]);
-    const store = await openStore(location);
-    try {
-      expect((await store.counts()).outcomes).toBe(2 * COUNT);
-      expect(committed.map((list) => list.length)).toEqual([COUNT, COUNT]);
-    } finally {
-      await store.close();
-    }
-  }, 120_000);
+  it('the release before is there', (test) => {
+    const { why } = releaseBefore(dialect);
+    if (why === null) return;
+    const text = `THE PRESENT BUILD STANDS FOR THE RELEASE BEFORE, NOTHING IS PROVEN ABOUT TWO: ${why}`;
+    console.warn(`\n${'!'.repeat(text.length)}\n${text}\n${'!'.repeat(text.length)}\n`);
+    test.skip(text);
+  });
 
-  it('a breaking migration makes the release before refuse to start', async () => {
-    const location = await make();
-    await migrateStore(location, 1, folderWith(dialect, `--! breaking\n${added}`));
-    const [line] = await load(old, location, 1, 1).done;
-    expect(line).toMatch(/^ERROR SCHEMA_MISMATCH .*run a newer release/);
-  }, 120_000);
+  it(
+    'an added table in the middle of the work loses nothing, and both releases go on',
+    async () => {
+      const location = await make();
+      const old = load(releaseBefore(dialect).dist, location, 1, COUNT);
+      await old.started;
+      expect(await migrateStore(location, 1, folderWith(dialect, added))).toHaveLength(1);
+      const beside = load(PRESENT, location, 2, COUNT);
+      const committed = await Promise.all([old.done, beside.done]);
+      expect(committed.flat().filter((line) => line.startsWith('ERROR'))).toEqual([]);
+      const store = await openStore(location);
+      try {
+        expect((await store.counts()).outcomes).toBe(2 * COUNT);
+        expect(committed.map((list) => list.length)).toEqual([COUNT, COUNT]);
+      } finally {
+        await store.close();
+      }
+    },
+    CASE_MS,
+  );
+
+  it(
+    'a breaking migration makes the release before refuse to start',
+    async () => {
+      const location = await make();
+      await migrateStore(location, 1, folderWith(dialect, `--! breaking\n${added}`));
+      const [line] = await load(releaseBefore(dialect).dist, location, 1, 1).done;
+      expect(line).toMatch(/^ERROR SCHEMA_MISMATCH .*run a newer release/);
+    },
+    CASE_MS,
+  );
 }
 
 async function site(location: StoreLocation): Promise<StoreLocation> {
