@@ -327,11 +327,11 @@ describe('a message that is not final', () => {
     let reads = 0;
     let drifted = false;
     const store = faulty(site.store, {
-      readSiteDocument: () => {
+      readSiteDocument: () =>
+        drifted ? Promise.resolve({ version: 9, jws: 'no.site.document' }) : site.store.readSiteDocument(),
+      readSealingKeys: () => {
         reads += 1;
-        return drifted
-          ? Promise.resolve({ version: 9, jws: 'no.site.document' })
-          : site.store.readSiteDocument();
+        return site.store.readSealingKeys();
       },
     });
     const behind = await site.pipeline({ store, reloadEveryMs: 0 });
