@@ -26,7 +26,7 @@ const UNIQUE =
 describe('classes of errors', () => {
   test.each([
     -2, 233, 1204, 1205, 1222, 3960, 4060, 10_928, 10_929, 40_143, 40_501, 40_613, 49_918, 49_919, 49_920,
-    33_557_097, 976, 3906, 9002, 1105, 701, 40_197, 18_401,
+    51_007, 33_557_097, 976, 3906, 9002, 1105, 701, 40_197, 18_401,
   ])('number %i is transient', (number) => {
     expect(sqlErrorClass(serverError(number, 'x'))).toBe('transient');
     expect(isTransient(serverError(number, 'x'))).toBe(true);
@@ -45,7 +45,7 @@ describe('classes of errors', () => {
     expect(thrownNumber(serverError(number, 'x'))).toBe(number);
   });
 
-  test.each([102, 207, 208, 245, 515, 547, 2628, 8152, 50_000, 51_000, 51_007])(
+  test.each([102, 207, 208, 245, 515, 547, 2628, 8152, 50_000, 51_000, 51_008])(
     'number %i is permanent',
     (number) => {
       expect(sqlErrorClass(serverError(number, 'x'))).toBe('permanent');
