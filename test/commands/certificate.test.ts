@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { isSentinelRow } from '../../src/recovery/own-rows.js';
 import { createCertificate } from '../../src/secrets/create-certificate.js';
 import { SiteContext } from '../../src/workers/site-context.js';
@@ -189,7 +189,7 @@ test('a site in plain text gets a certificate: from then on nothing plain gets i
 
 describe('a backup', () => {
   let vault: Vault;
-  beforeAll(async () => {
+  beforeEach(async () => {
     vault = await Vault.create();
     await withDataKeys(vault, 2);
   }, 120_000);

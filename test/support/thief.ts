@@ -77,12 +77,14 @@ export class Thief {
     const text = bytes.toString('latin1');
     for (const [token] of text.matchAll(TOKEN)) this.#tokens.add(token);
     for (const [pem] of text.matchAll(PEM)) this.#addKey(createPrivateKey(pem));
-    const start = text.indexOf('{');
-    if (start < 0) return;
-    try {
-      this.#harvest(JSON.parse(bytes.subarray(start).toString('utf8')));
-    } catch {
-      // No JSON.
+    // JSON may follow a binary head, in which a byte can look like its beginning.
+    for (const { index } of text.slice(0, 128).matchAll(/\{/g)) {
+      try {
+        this.#harvest(JSON.parse(bytes.subarray(index).toString('utf8')));
+        return;
+      } catch {
+        // No JSON from here.
+      }
     }
   }
 
