@@ -31,6 +31,13 @@ export type RegistrationDecision =
   /** Keep it for an operator. */
   | { readonly do: 'wait'; readonly epoch: number };
 
+/** What a store has to do with a registration that an operator approves. */
+export type ApprovalDecision =
+  /** Nothing is registered; `drop`: it needs to wait no longer. */
+  | { readonly do: 'answer'; readonly result: RegistrationResult; readonly drop: boolean }
+  | { readonly do: 'new-client' }
+  | { readonly do: 'new-epoch'; readonly epoch: number };
+
 /** Lets tokens in and nothing else: what is not said is not allowed. */
 export const TOKENS_ONLY: Admission = { channels: [], channelRenews: false, approval: false, pendingMax: 0 };
 
@@ -80,6 +87,38 @@ export function decideRegistration(facts: RegistrationFacts, write: Registration
   if (channelAdmits || write.enrolmentTokenHash !== null) return { do: 'new-client', channelAdmits };
   return mayWait(admission, false) ? { do: 'wait', epoch: 0 } : refuse('TOKEN_REFUSED', 0);
 }
+
+/**
+ * Decides over what waited, when an operator approves it: much may have come to be since. The first
+ * line that fits counts:
+ *
+ * | client id | key       | answer                             | goes on to wait |
+ * |-----------|-----------|------------------------------------|-----------------|
+ * | any       | another's | KEY_IN_USE                         | yes             |
+ * | blocked   | any       | CLIENT_BLOCKED                     | yes             |
+ * | known     | its own   | ALREADY_REGISTERED                 | no              |
+ * | new       | new       | REGISTERED, epoch 1                | no              |
+ * | known     | new       | REGISTERED, new epoch              | no              |
+ *
+ * What is refused goes on to wait until the operator rejects it or its client asks no more: a client
+ * that is unblocked can be approved then.
+ */
+export function decideApproval(
+  facts: Pick<RegistrationFacts, 'client' | 'key'>,
+  clientId: Guid,
+): ApprovalDecision {
+  const { client, key } = facts;
+  const epoch = client?.epoch ?? 0;
+  if (key !== null && key.owner !== clientId) return kept(refused('KEY_IN_USE', epoch));
+  if (client?.blocked === true) return kept(refused('CLIENT_BLOCKED', epoch));
+  if (key !== null) {
+    const result = { status: 'ALREADY_REGISTERED', reason: 'NONE', epoch: key.epoch } as const;
+    return { do: 'answer', result, drop: true };
+  }
+  return client === null ? { do: 'new-client' } : { do: 'new-epoch', epoch: epoch + 1 };
+}
+
+const kept = (result: RegistrationResult): ApprovalDecision => ({ do: 'answer', result, drop: false });
 
 /** An answer that refuses. */
 export function refused(reason: RegistrationReason, epoch: number): RegistrationResult {

@@ -1,7 +1,7 @@
 import type { Guid } from '../../protocol/guid.js';
 import { JOIN_TYPES } from '../../protocol/vocabulary.js';
 import { PENDING_KEPT_MS } from '../pending-room.js';
-import { refused } from '../registration-decision.js';
+import { decideApproval, refused } from '../registration-decision.js';
 import type { PendingRegistrationRow, RegistrationResult, RegistrationWrite } from '../site-store.js';
 import { again } from './again.js';
 import { channelOf, guid, text, time, word } from './columns.js';
@@ -93,14 +93,7 @@ export async function approveRegistration(
         ),
       );
       if (row === undefined) return null;
-      const { client, key } = await readFacts(tx, { clientId, kid });
-      const epoch = client?.epoch ?? 0;
-      if (key !== null && key.owner !== clientId) return refused('KEY_IN_USE', epoch);
-      if (client?.blocked === true) return refused('CLIENT_BLOCKED', epoch);
-      if (key !== null) {
-        await rejectRegistration(tx, clientId, kid);
-        return { status: 'ALREADY_REGISTERED', reason: 'NONE', epoch: key.epoch } as const;
-      }
+      const decision = decideApproval(await readFacts(tx, { clientId, kid }), clientId);
       const write = {
         clientId,
         kid,
@@ -115,9 +108,15 @@ export async function approveRegistration(
         approvedBy: approval.by,
         atMs: approval.atMs,
       };
-      return client === null
-        ? newClient(tx, write, { tokenId: null, tag: approval.tag })
-        : newEpoch(tx, write, epoch + 1);
+      switch (decision.do) {
+        case 'answer':
+          if (decision.drop) await rejectRegistration(tx, clientId, kid);
+          return decision.result;
+        case 'new-client':
+          return newClient(tx, write, { tokenId: null, tag: approval.tag });
+        case 'new-epoch':
+          return newEpoch(tx, write, decision.epoch);
+      }
     }),
   );
 }

@@ -1,7 +1,7 @@
 import type { Guid } from '../../protocol/guid.js';
 import { JOIN_TYPES } from '../../protocol/vocabulary.js';
 import { PENDING_KEPT_MS } from '../pending-room.js';
-import { refused } from '../registration-decision.js';
+import { decideApproval, refused } from '../registration-decision.js';
 import type { PendingRegistrationRow, RegistrationResult, RegistrationWrite } from '../site-store.js';
 import { channelOf, guid, integer, text, word } from './columns.js';
 import type { Connection } from './connection.js';
@@ -73,14 +73,7 @@ export function approveRegistration(
   return c.immediate(() => {
     const row = c.get('SELECT * FROM MPE_PendingRegistrations WHERE ClientId = ? AND Kid = ?', clientId, kid);
     if (row === undefined) return null;
-    const { client, key } = readFacts(c, clientId, kid);
-    const epoch = client?.epoch ?? 0;
-    if (key !== null && key.owner !== clientId) return refused('KEY_IN_USE', epoch);
-    if (client?.blocked === true) return refused('CLIENT_BLOCKED', epoch);
-    if (key !== null) {
-      rejectRegistration(c, clientId, kid);
-      return { status: 'ALREADY_REGISTERED', reason: 'NONE', epoch: key.epoch };
-    }
+    const decision = decideApproval(readFacts(c, clientId, kid), clientId);
     const write = {
       clientId,
       kid,
@@ -95,9 +88,15 @@ export function approveRegistration(
       approvedBy: approval.by,
       atMs: approval.atMs,
     };
-    return client === null
-      ? newClient(c, write, { tokenId: null, tag: approval.tag })
-      : newEpoch(c, write, epoch + 1);
+    switch (decision.do) {
+      case 'answer':
+        if (decision.drop) rejectRegistration(c, clientId, kid);
+        return decision.result;
+      case 'new-client':
+        return newClient(c, write, { tokenId: null, tag: approval.tag });
+      case 'new-epoch':
+        return newEpoch(c, write, decision.epoch);
+    }
   });
 }
 
