@@ -1,0 +1,1 @@
+-- Recovery: disclosure and audit, rotation, policy, people.
