@@ -7,6 +7,12 @@ import { channelProblems, entraOf, type GatewayChannels, type GatewayLimits } fr
 import type { Listen } from './forms.js';
 import type { AddressRange } from './gateway-forms.js';
 import { nearest } from './nearest.js';
+import {
+  recoveryServiceOf,
+  type NeedSetting,
+  type ReadSetting,
+  type RecoveryServiceSettings,
+} from './recovery-settings.js';
 import { secretProblem, type SqlServerTarget } from './sqlserver-url.js';
 import { SETTINGS, type LogLevel, type RegistrationWay, type Setting, type SettingName } from './settings.js';
 
@@ -62,6 +68,8 @@ export interface Config {
     readonly opsListen: Listen | null;
     readonly canaryMs: number;
     readonly canarySample: number;
+    /** The portals and the API. */
+    readonly service: RecoveryServiceSettings;
   };
   readonly quarantineMax: number;
   readonly deadLetterMax: number;
@@ -187,6 +195,7 @@ export function loadConfig(env: Environment = process.env): Config {
       opsListen: read('MPE_RECOVERY_OPS_LISTEN'),
       canaryMs: 1000 * need('MPE_RECOVERY_CANARY_SECONDS'),
       canarySample: need('MPE_RECOVERY_CANARY_SAMPLE'),
+      service: recoveryServiceOf(read as ReadSetting, need as NeedSetting, problems),
     },
     quarantineMax: need('MPE_QUARANTINE_MAX'),
     deadLetterMax: need('MPE_DEAD_LETTER_MAX'),

@@ -15,9 +15,12 @@ import {
   storeUrl,
   toggle,
   wholeNumber,
-  type Form,
 } from './forms.js';
 import { addressRanges, exactText, guidText, httpsUrl, paths, rateLimit, someOf } from './gateway-forms.js';
+import { RECOVERY_SETTINGS } from './recovery-settings.js';
+import { setting } from './setting.js';
+
+export type { Setting } from './setting.js';
 
 /** How clients may show who they are. */
 export const CHANNEL_METHODS = [
@@ -41,22 +44,6 @@ export type RegistrationWay = (typeof REGISTRATION_WAYS)[number];
 /** Log levels, most talkative first. */
 export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
-
-/** One setting. */
-export interface Setting<T> {
-  readonly form: Form<T>;
-  /** As it would stand in the environment; null: computed (see `defaultNote`) or absent. */
-  readonly fallback: string | null;
-  /** What stands in the documents where the default is computed. */
-  readonly defaultNote?: string;
-  readonly about: string;
-  /** May hold a password: `NAME_FILE` names a file that holds the value. */
-  readonly byFile?: true;
-  /** Refused unless the site was made with `--test-site`. */
-  readonly testSitesOnly?: true;
-}
-
-const setting = <T>(definition: Setting<T>): Setting<T> => definition;
 
 /** The table. */
 export const SETTINGS = {
@@ -280,6 +267,7 @@ export const SETTINGS = {
     fallback: '500',
     about: 'Secrets of the rolling sample that a round opens, beside the new ones.',
   }),
+  ...RECOVERY_SETTINGS,
   MPE_QUARANTINE_MAX: setting({
     form: wholeNumber(0, 100_000_000, 'messages'),
     fallback: '100000',
