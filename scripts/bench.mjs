@@ -1,6 +1,6 @@
 // `npm run bench [-- --messages 2000]`: see bench/throughput.ts.
 // `npm run bench -- lookup [--keys 2000000]`: see bench/lookup.ts.
-// `npm run bench -- rewrap [--secrets 1000000] [--data-keys 1000]`: see bench/rewrap.ts.
+// `npm run bench -- rewrap [--secrets 1000000] [--data-keys 2920]`: see bench/rewrap.ts.
 import { parseArgs } from 'node:util';
 import { importTypeScript } from './lib/run-typescript.mjs';
 import { bold, Refusal, runMain } from './lib/terminal.mjs';

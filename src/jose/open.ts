@@ -2,12 +2,14 @@ import type { PrivateJwk } from '../protocol/jwk.js';
 import { cannotOpen, kidUnknown } from './cannot-open.js';
 import { checkKey } from './check-key.js';
 import { guard } from './guard.js';
+import { decryptNative } from './native-jwe.js';
 import { decryptCompact, importKey, type LibraryKey } from './node-jose.js';
 import type { SealedType } from './seal.js';
 
 interface OpeningKey {
   readonly alg: PrivateJwk['alg'];
   readonly key: LibraryKey;
+  readonly jwk: PrivateJwk;
   /** Bytes of an encrypted key: an RSA ciphertext is as long as the modulus. */
   readonly rsaBytes: number | null;
 }
@@ -24,7 +26,7 @@ export class OpeningKeys {
     for (const jwk of keys) {
       checkKey(jwk, ['RSA-OAEP-256', 'ECDH-ES+A256KW']);
       const rsaBytes = jwk.kty === 'RSA' ? Buffer.from(jwk.n ?? '', 'base64url').length : null;
-      map.set(jwk.kid, { alg: jwk.alg, key: await importKey(jwk), rsaBytes });
+      map.set(jwk.kid, { alg: jwk.alg, key: await importKey(jwk), jwk, rsaBytes });
     }
     return new OpeningKeys(map);
   }
@@ -68,7 +70,11 @@ export async function open(
     }
   }
   try {
-    return { payload: await decryptCompact(token, opening.key, alg), kid };
+    const payload =
+      typ === 'mpe-dk' && alg === 'RSA-OAEP-256'
+        ? await decryptNative(token, opening.jwk)
+        : await decryptCompact(token, opening.key, alg);
+    return { payload, kid };
   } catch (error) {
     throw cannotOpen(typ, `does not open with key ${kid}`, error);
   }

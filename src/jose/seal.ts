@@ -2,6 +2,7 @@ import { MpeError } from '../ops/errors.js';
 import type { PublicJwk } from '../protocol/jwk.js';
 import { checkKey } from './check-key.js';
 import { guard } from './guard.js';
+import { encryptNative } from './native-jwe.js';
 import { encryptCompact, importKey } from './node-jose.js';
 import { CONTENT_ENCRYPTION, TOKEN_RULES } from './token-rules.js';
 
@@ -35,7 +36,10 @@ export async function seal(
     ),
   );
   const header = { alg, enc: CONTENT_ENCRYPTION, typ, kid } as const;
-  const token = await encryptCompact(header, await importKey(recipient), bytes);
+  const token =
+    typ === 'mpe-dk' && alg === 'RSA-OAEP-256'
+      ? await encryptNative(header, recipient, bytes)
+      : await encryptCompact(header, await importKey(recipient), bytes);
   // What we make must be what we take: a library that adds a header name is found here.
   guard(token, typ);
   return token;

@@ -2,8 +2,8 @@
  * The work of a change of certificate: every data key is wrapped to the new one as well. Secrets stay as
  * they are, so a million of them cost as many RSA operations as they have data keys.
  *
- * It looks at what is there and adds what is missing, a row a transaction, so it may be killed at any
- * moment and run again, and several may run at once: the first row of a (data key, certificate) stays.
+ * It looks at what is there and adds what is missing, some hundred wraps a transaction, so it may be killed
+ * at any moment and run again, and several may run at once: the first row of a (data key, certificate) stays.
  */
 import type { Clock } from '../ops/clock.js';
 import { isMpeError, MpeError } from '../ops/errors.js';
@@ -17,14 +17,16 @@ import type { DataKeyRow } from '../secrets/types.js';
 import type { ArchivedSealingKeyRow, SiteStore } from '../store/site-store.js';
 import { isKept, isSentinelRow } from './own-rows.js';
 
-/** RSA runs in the threads of the runtime, the database answers meanwhile. */
+/** RSA runs in the threads of the runtime (four by default), the database answers meanwhile. */
 const AT_ONCE = 8;
+/** Wraps a transaction: a commit costs as much as several wraps, and a kill loses no more than these. */
+const A_TRANSACTION = 200;
 
 /** What re-wrapping needs. */
 export interface RewrapOptions {
   readonly store: Pick<
     SiteStore,
-    'readDataKeys' | 'insertDataKey' | 'readArchivedSealingKeys' | 'archiveSealingKey'
+    'readDataKeys' | 'insertDataKeyWraps' | 'readArchivedSealingKeys' | 'archiveSealingKey'
   >;
   /** Keeps the former certificates; the new one's key is not needed. */
   readonly keeper: CertificateKeeper;
@@ -81,11 +83,20 @@ export async function rewrapDataKeys(options: RewrapOptions): Promise<RewrapRepo
   const tell = (): void => onProgress?.(counts.dataKeys + counts.archived + failed.length, total);
   tell();
 
+  let made: DataKeyRow[] = [];
+  const write = async (): Promise<void> => {
+    const batch = made;
+    made = [];
+    if (batch.length === 0) return;
+    await store.insertDataKeyWraps(batch);
+    counts.dataKeys += batch.length;
+  };
+
   const work = [
     ...missing.map((row) => async (): Promise<void> => {
-      const fault = isKept(keeper, row) ? await wrapOne(row) : 'CERTIFICATE_OTHER';
-      if (fault === null) counts.dataKeys += 1;
-      else failed.push({ id: row.dataKeyId, reason: fault });
+      const result = isKept(keeper, row) ? await wrapOne(row) : 'CERTIFICATE_OTHER';
+      if (typeof result === 'string') failed.push({ id: row.dataKeyId, reason: result });
+      else if (made.push(result) >= A_TRANSACTION) await write();
     }),
     ...archived.map((row) => async (): Promise<void> => {
       const fault = kept.includes(row.certificateThumbprint) ? await archiveOne(row) : 'CERTIFICATE_OTHER';
@@ -103,11 +114,13 @@ export async function rewrapDataKeys(options: RewrapOptions): Promise<RewrapRepo
       }
     }),
   );
+  await write();
+  tell();
   const ids = new Set(rows.filter((row) => !isSentinelRow(siteGuid, row)).map((row) => row.dataKeyId));
   return { dataKeys: ids.size, wrapped: counts.dataKeys, archived: counts.archived, failed };
 
-  /** Returns why it cannot be done, null: it is done. */
-  async function wrapOne(row: DataKeyRow): Promise<string | null> {
+  /** The row to be added, or why there can be none. */
+  async function wrapOne(row: DataKeyRow): Promise<DataKeyRow | string> {
     let key: Buffer;
     try {
       key = await unwrapDataKey(row, siteGuid, keeper);
@@ -118,9 +131,7 @@ export async function rewrapDataKeys(options: RewrapOptions): Promise<RewrapRepo
     try {
       const wrapped = await wrapDataKey(key, siteGuid, row.dataKeyId, target);
       // The time is that of the new wrap; the data key keeps its own.
-      const added = { ...row, wrapped, certificateThumbprint: target.thumbprint, createdAtMs: clock.now() };
-      await store.insertDataKey(added);
-      return null;
+      return { ...row, wrapped, certificateThumbprint: target.thumbprint, createdAtMs: clock.now() };
     } finally {
       key.fill(0);
     }

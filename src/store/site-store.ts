@@ -76,6 +76,8 @@ export interface SiteStore {
   readFingerprintKey(): Promise<FingerprintKeyRow>;
   readPolicies(): Promise<readonly PolicyRow[]>;
   insertDataKey(row: DataKeyRow): Promise<void>;
+  /** Wraps of data keys that are there, some hundred in one transaction; what is there stays. */
+  insertDataKeyWraps(rows: readonly DataKeyRow[]): Promise<void>;
   readDataKeys(): Promise<readonly DataKeyRow[]>;
   insertEnrolmentToken(row: EnrolmentTokenRow): Promise<void>;
   readEnrolmentTokens(): Promise<readonly EnrolmentTokenRow[]>;

@@ -2,7 +2,8 @@ import type { DataKeyRow } from '../../secrets/types.js';
 import { again } from './again.js';
 import { guid, text, time } from './columns.js';
 import type { Connection } from './connection.js';
-import { guidOf, textOf, timeOf, wordOf } from './parameters.js';
+import { inOrder } from './json-rows.js';
+import { guidOf, rowsOf, sqlTime, textOf, timeOf, wordOf } from './parameters.js';
 import { firstSet, type Session } from './session.js';
 
 /**
@@ -27,6 +28,38 @@ export async function insertDataKey(connection: Connection, row: DataKeyRow): Pr
           thumbprint: wordOf(row.certificateThumbprint),
           wrapped: wordOf(row.wrapped),
         },
+      );
+    }),
+  );
+}
+
+/**
+ * Commits wraps of data keys that are there, all of them in one transaction or none. What is there stays.
+ *
+ * @param rows - each (data key, certificate) once
+ */
+export async function insertDataKeyWraps(connection: Connection, rows: readonly DataKeyRow[]): Promise<void> {
+  const json = inOrder(
+    rows.map((row) => ({
+      DataKeyId: row.dataKeyId,
+      Thumbprint: row.certificateThumbprint,
+      Wrapped: row.wrapped,
+      WrappedAt: sqlTime(row.createdAtMs),
+    })),
+    ['DataKeyId', 'Thumbprint'],
+  );
+  await again('adding wraps of data keys', () =>
+    connection.transaction(async (tx) => {
+      await tx.query(
+        `INSERT INTO MPE_DataKeyWraps (DataKeyId, CertificateThumbprint, Wrapped, WrappedAt)
+         SELECT j.DataKeyId, j.Thumbprint, j.Wrapped, j.WrappedAt
+         FROM OPENJSON(@rows) WITH (DataKeyId uniqueidentifier '$.DataKeyId',
+           Thumbprint varchar(128) '$.Thumbprint', Wrapped varchar(max) '$.Wrapped',
+           WrappedAt datetime2(3) '$.WrappedAt') j
+         WHERE NOT EXISTS (SELECT 1 FROM MPE_DataKeyWraps t
+                           WHERE t.DataKeyId = j.DataKeyId AND t.CertificateThumbprint = j.Thumbprint)
+         ORDER BY j.DataKeyId, j.Thumbprint;`,
+        { rows: rowsOf(json) },
       );
     }),
   );

@@ -29,7 +29,7 @@ import type { Connection } from './connection.js';
 import { countPlainSecrets } from './count-plain-secrets.js';
 import { counts } from './counts.js';
 import { createSite } from './create-site.js';
-import { insertDataKey, readDataKeys } from './data-keys.js';
+import { insertDataKey, insertDataKeyWraps, readDataKeys } from './data-keys.js';
 import { addDeadLetter, countDeadLetterResend, findDeadLetters, redriveDeadLetter } from './dead-letters.js';
 import { durability } from './durability.js';
 import { insertEnrolmentToken, readEnrolmentTokens, revokeEnrolmentToken } from './enrolment-tokens.js';
@@ -113,6 +113,8 @@ export class MssqlStore implements SiteStore {
   readFingerprintKey = () => run('reading the fingerprint key', () => readFingerprintKey(this.#c));
   readPolicies = () => run('reading policies', () => readPolicies(this.#c));
   insertDataKey = (row: DataKeyRow) => this.#write('adding a data key', () => insertDataKey(this.#c, row));
+  insertDataKeyWraps = (rows: readonly DataKeyRow[]) =>
+    this.#write('adding wraps of data keys', () => insertDataKeyWraps(this.#c, rows));
   readDataKeys = () => run('reading data keys', () => readDataKeys(this.#c));
   insertEnrolmentToken = (row: EnrolmentTokenRow) =>
     this.#write('adding an enrolment token', () => insertEnrolmentToken(this.#c, row));

@@ -14,15 +14,28 @@ export function insertDataKey(c: Connection, row: DataKeyRow): void {
       row.createdAtMs,
       row.createdBy,
     );
-    c.run(
-      `INSERT INTO MPE_DataKeyWraps (DataKeyId, CertificateThumbprint, Wrapped, WrappedAt)
-       VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-      row.dataKeyId,
-      row.certificateThumbprint,
-      row.wrapped,
-      row.createdAtMs,
-    );
+    insertWrap(c, row);
   });
+}
+
+/**
+ * Commits wraps of data keys that are there, all of them in one transaction or none. What is there stays.
+ */
+export function insertDataKeyWraps(c: Connection, rows: readonly DataKeyRow[]): void {
+  c.immediate(() => {
+    for (const row of rows) insertWrap(c, row);
+  });
+}
+
+function insertWrap(c: Connection, row: DataKeyRow): void {
+  c.run(
+    `INSERT INTO MPE_DataKeyWraps (DataKeyId, CertificateThumbprint, Wrapped, WrappedAt)
+     VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    row.dataKeyId,
+    row.certificateThumbprint,
+    row.wrapped,
+    row.createdAtMs,
+  );
 }
 
 /** Every wrap of every data key, oldest first: one row for each certificate that can open it. */

@@ -25,7 +25,7 @@ import { Connection } from './connection.js';
 import { countPlainSecrets } from './count-plain-secrets.js';
 import { counts } from './counts.js';
 import { createSite } from './create-site.js';
-import { insertDataKey, readDataKeys } from './data-keys.js';
+import { insertDataKey, insertDataKeyWraps, readDataKeys } from './data-keys.js';
 import { addDeadLetter, countDeadLetterResend, findDeadLetter, redriveDeadLetter } from './dead-letters.js';
 import { insertEnrolmentToken, readEnrolmentTokens, revokeEnrolmentToken } from './enrolment-tokens.js';
 import { toStoreError } from './errors.js';
@@ -100,6 +100,8 @@ export class SqliteStore implements SiteStore {
   readFingerprintKey = () => retryBusy('reading the fingerprint key', () => readFingerprintKey(this.#c));
   readPolicies = () => retryBusy('reading policies', () => readPolicies(this.#c));
   insertDataKey = (row: DataKeyRow) => retryBusy('adding a data key', () => insertDataKey(this.#c, row));
+  insertDataKeyWraps = (rows: readonly DataKeyRow[]) =>
+    retryBusy('adding wraps of data keys', () => insertDataKeyWraps(this.#c, rows));
   readDataKeys = () => retryBusy('reading data keys', () => readDataKeys(this.#c));
   insertEnrolmentToken = (row: EnrolmentTokenRow) =>
     retryBusy('adding an enrolment token', () => insertEnrolmentToken(this.#c, row));

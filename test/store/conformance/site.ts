@@ -57,6 +57,26 @@ export function siteRows(make: MakeDatabase): void {
       await store.close();
     });
 
+    it('takes many wraps at once, keeps those that are there, and none where one has no data key', async () => {
+      const store = await (await make()).open();
+      await store.createSite(siteSeed());
+      const keys = Array.from({ length: 300 }, (_, n) => ({ ...DATA_KEY, dataKeyId: id('misc', 6000 + n) }));
+      for (const row of keys.slice(0, 200)) await store.insertDataKey(row);
+      const wraps = keys.map((row, n) => ({ ...row, certificateThumbprint: 'cert-2', wrapped: `jwe-${n}` }));
+      await expect(store.insertDataKeyWraps(wraps)).rejects.toThrow();
+      expect(await store.readDataKeys()).toHaveLength(200);
+      for (const row of keys.slice(200)) await store.insertDataKey(row);
+      await store.insertDataKeyWraps([{ ...wraps[7]!, wrapped: 'first' }]);
+      await store.insertDataKeyWraps(wraps);
+      await store.insertDataKeyWraps(wraps);
+      await store.insertDataKeyWraps([]);
+      const stored = (await store.readDataKeys()).filter((row) => row.certificateThumbprint === 'cert-2');
+      expect(stored.map((row) => row.wrapped).sort()).toEqual(
+        wraps.map((row, n) => (n === 7 ? 'first' : row.wrapped)).sort(),
+      );
+      await store.close();
+    });
+
     it('promises durability on every connection', async () => {
       const database = await make();
       const first = await database.open();
