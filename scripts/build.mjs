@@ -38,6 +38,9 @@ if (!process.argv.includes('--proto')) {
     recursive: true,
     filter: (from) => statSync(from).isDirectory() || from.endsWith('.sql'),
   });
+  // What browsers get as it is: styles and scripts of the portals.
+  const assets = join('recovery', 'portal', 'assets');
+  cpSync(join(root, 'src', assets), join(root, 'dist', assets), { recursive: true });
   const main = join(root, 'dist', 'main.js');
   if (existsSync(main)) chmodSync(main, 0o755);
   writeStamp(root, hash);
