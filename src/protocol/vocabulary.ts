@@ -88,6 +88,10 @@ export type RotationOutcome = (typeof ROTATION_OUTCOMES)[number];
 export const OTHER_MANAGERS = ['MBAM', 'GROUP_POLICY', 'INTUNE'] as const;
 export type OtherManager = (typeof OTHER_MANAGERS)[number];
 
+/** What a BitLocker management policy does, from least to most. */
+export const POLICY_MODES = ['OBSERVE', 'ESCROW', 'MANAGE'] as const;
+export type PolicyMode = (typeof POLICY_MODES)[number];
+
 /** How a machine is joined. */
 export const JOIN_TYPES = ['UNSPECIFIED', 'WORKGROUP', 'DOMAIN', 'ENTRA', 'HYBRID'] as const;
 export type JoinType = (typeof JOIN_TYPES)[number];

@@ -69,6 +69,13 @@ export interface SiteSeedLike {
     readonly tpmOwnerAuth: boolean;
     readonly checkIntervalMinutes: number;
     readonly createdAtMs: number;
+    readonly state: 'DEPLOYED';
+    readonly mbamMigration: boolean;
+    readonly rotateBesideOthers: boolean;
+    readonly revision: number;
+    readonly deployedAtMs: number;
+    readonly retiredAtMs: null;
+    readonly rings: readonly [];
   };
   readonly enrolmentTokens: readonly {
     readonly tokenId: Guid;
@@ -178,6 +185,13 @@ async function seedOf(
       tpmOwnerAuth: true,
       checkIntervalMinutes: document.checkIntervalMinutes,
       createdAtMs,
+      state: 'DEPLOYED',
+      mbamMigration: false,
+      rotateBesideOthers: false,
+      revision: 1,
+      deployedAtMs: createdAtMs,
+      retiredAtMs: null,
+      rings: [],
     },
     enrolmentTokens: [
       {

@@ -2,6 +2,7 @@ import type { Guid } from '../protocol/guid.js';
 import type {
   BodyType,
   JoinType,
+  PolicyMode,
   Reason,
   RegistrationReason,
   RegistrationStatus,
@@ -269,14 +270,45 @@ export interface SiteRow {
 export interface PolicyRow {
   readonly policyId: Guid;
   readonly name: string;
-  readonly mode: 'OBSERVE' | 'ESCROW' | 'MANAGE';
-  /** null = all clients. */
+  readonly mode: PolicyMode;
+  /** null = all clients. Without effect where there are rings. */
   readonly targetTag: string | null;
   readonly storePackages: boolean;
   readonly removableDrives: boolean;
   readonly tpmOwnerAuth: boolean;
   readonly checkIntervalMinutes: number;
   readonly createdAtMs: number;
+  /** DEPLOYED alone applies to anybody; RETIRED is for good. */
+  readonly state: 'DRAFT' | 'DEPLOYED' | 'RETIRED';
+  /** Keys that MBAM had before count as exposed: `MANAGE` rotates them, paced by the rings. */
+  readonly mbamMigration: boolean;
+  /** Rotate although the client reports another manager. */
+  readonly rotateBesideOthers: boolean;
+  /** One more with each change. */
+  readonly revision: number;
+  readonly deployedAtMs: number | null;
+  readonly retiredAtMs: number | null;
+  /** In their order; none: the policy has one target. */
+  readonly rings: readonly PolicyRing[];
+}
+
+/** A part of a policy's targets that the policy reaches by itself. */
+export interface PolicyRing {
+  /** From 1. */
+  readonly position: number;
+  readonly tag: string;
+  /** PAUSED: the policy goes on applying, nothing new is begun in it or behind it. */
+  readonly state: 'CLOSED' | 'OPEN' | 'PAUSED';
+  readonly opens: 'BY_HAND' | 'AFTER_PREVIOUS';
+  /** Thousandths of the machines heard from; above it the ring pauses by itself. */
+  readonly failureLimit: number;
+  /** How long it must have been open and fine before the next one opens. */
+  readonly soakMinutes: number;
+  /** Rotations that the policy itself begins here in an hour. */
+  readonly rotationsPerHour: number;
+  readonly openedAtMs: number | null;
+  readonly pausedAtMs: number | null;
+  readonly pauseReason: string;
 }
 
 /** An enrolment token; the secret itself is never stored. */

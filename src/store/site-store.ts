@@ -13,6 +13,7 @@
 import type { Guid } from '../protocol/guid.js';
 import type { DataKeyRow } from '../secrets/types.js';
 import type { CommitCandidate, Classified, CommitPlan, ApplyResult } from './commit-types.js';
+import type { PolicyStore } from './policy-store.js';
 import type {
   OutcomeRow,
   QuarantineRow,
@@ -47,11 +48,14 @@ export type * from './commit-types.js';
 export type * from './rows.js';
 
 /** The site database. */
+export type * from './policy-store.js';
 export interface SiteStore {
   readonly dialect: 'sqlite' | 'mssql';
 
   /** Closes every connection. Safe to call twice. */
   close(): Promise<void>;
+  /** Policies, rings, management points, devices, coverage. */
+  readonly policy: PolicyStore;
   /** Reads the durability settings back. */
   durability(): Promise<DurabilityReport>;
   /** Writes and commits one row, so that readiness tells the truth. */

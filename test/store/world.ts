@@ -69,6 +69,13 @@ export function siteSeed(uses = 1000): SiteSeed {
       tpmOwnerAuth: true,
       checkIntervalMinutes: 90,
       createdAtMs: T0,
+      state: 'DEPLOYED',
+      mbamMigration: false,
+      rotateBesideOthers: false,
+      revision: 1,
+      deployedAtMs: T0,
+      retiredAtMs: null,
+      rings: [],
     },
     enrolmentTokens: [
       {

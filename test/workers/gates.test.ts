@@ -16,6 +16,13 @@ const policy = (change: Partial<PolicyRow> = {}): PolicyRow => ({
   tpmOwnerAuth: true,
   checkIntervalMinutes: 90,
   createdAtMs: 0,
+  state: 'DEPLOYED',
+  mbamMigration: false,
+  rotateBesideOthers: false,
+  revision: 1,
+  deployedAtMs: 0,
+  retiredAtMs: null,
+  rings: [],
   ...change,
 });
 const gates = (

@@ -45,6 +45,8 @@ export interface CopyTable {
 export const NOT_COPIED: Readonly<Record<string, string>> = {
   MPE_Migrations: 'the schema of each database',
   MPE_StoreCopy: 'about the copy itself',
+  MPE_Sessions: 'people sign in again',
+  MPE_SignInFailures: 'they are counted anew',
   MPE_Probe: 'readiness writes of running processes; they say nothing about the site',
 };
 
@@ -99,8 +101,25 @@ export const COPY_TABLES: readonly CopyTable[] = [
   table(
     'Policies',
     'PolicyId:guid Name:text Mode:word TargetTag:text StorePackages:bool RemovableDrives:bool ' +
-      'TpmOwnerAuth:bool CheckIntervalMinutes:int CreatedAt:time',
+      'TpmOwnerAuth:bool CheckIntervalMinutes:int CreatedAt:time State:word MbamMigration:bool ' +
+      'RotateBesideOthers:bool Revision:int DeployedAt:time RetiredAt:time',
     'PolicyId',
+  ),
+  table(
+    'PolicyRings',
+    'PolicyId:guid Position:int Tag:text State:word Opens:word FailureLimit:int SoakMinutes:int ' +
+      'RotationsPerHour:int OpenedAt:time PausedAt:time PauseReason:text',
+    'PolicyId Position',
+  ),
+  table(
+    'PolicyEvents',
+    'PolicyId:guid Revision:int Event:word Detail:text HappenedAt:time DoneBy:text',
+    'PolicyId Revision',
+  ),
+  table(
+    'Devices',
+    'DeviceKey:text MachineName:text Domain:text HardwareId:text Tag:text ImportedAt:time',
+    'DeviceKey',
   ),
   table(
     'EnrolmentTokens',
@@ -192,8 +211,14 @@ export const COPY_TABLES: readonly CopyTable[] = [
   ),
   table(
     'RotationRequests',
-    'RequestId:guid VolumeId:guid KeyId:guid Deadline:time OpenedAt:time ClosedAs:word ClosedAt:time',
+    'RequestId:guid VolumeId:guid KeyId:guid Deadline:time OpenedAt:time ClosedAs:word ClosedAt:time ' +
+      'Origin:word RequestedBy:text NotBefore:time Round:int ClosedBy:text CloseReason:text',
     'RequestId',
+  ),
+  table(
+    'RotationDeliveries',
+    'RequestId:guid ClientId:guid Round:int FirstDeliveredAt:time',
+    'RequestId ClientId Round',
   ),
   table(
     'RotationReports',
@@ -203,7 +228,7 @@ export const COPY_TABLES: readonly CopyTable[] = [
   ),
   table(
     'Exposures',
-    'ExposureId:guid KeyId:guid VolumeId:guid ExposedAt:time Cause:word AuditSequence:bigint',
+    'ExposureId:guid KeyId:guid VolumeId:guid ExposedAt:time Cause:word AuditSequence:bigint Actor:text',
     'ExposureId',
   ),
   table(
@@ -214,15 +239,35 @@ export const COPY_TABLES: readonly CopyTable[] = [
   table(
     'Audit',
     'Sequence:bigint HappenedAt:time Source:word Result:word HelpdeskUser:text EndUser:text Machine:text ' +
-      'KeyType:word KeyId:text Reason:text Ticket:text Detail:text PreviousHash:bytes Hash:bytes',
+      'KeyType:word KeyId:text Reason:text Ticket:text Detail:text PreviousHash:bytes Hash:bytes ' +
+      'RequestId:guid Actor:text',
     'Sequence',
   ),
   table('AuditHead', 'Id:int Sequence:bigint Hash:bytes', 'Id', { seeded: true }),
+  table('AuditSinks', 'SinkId:word Sequence:bigint SavedAt:time', 'SinkId'),
+  table(
+    'Incidents',
+    'IncidentId:guid Title:text LastsMinutes:int RotationsPerHour:int ProposedBy:text ProposedAt:time ' +
+      'ConfirmedBy:text ConfirmedAt:time EndsAt:time EndedBy:text EndedAt:time',
+    'IncidentId',
+  ),
+  table('IncidentMachines', 'IncidentId:guid ClientId:guid', 'IncidentId ClientId'),
   table(
     'ManagementPoints',
     'ManagementPointId:text Channel:word Address:text FirstSeenAt:time LastSeenAt:time',
     'ManagementPointId',
   ),
+  table(
+    'Accounts',
+    'AccountKey:text Name:text Roles:json PasswordHash:word Disabled:bool Revision:int CreatedAt:time ChangedAt:time LastSignInAt:time',
+    'AccountKey',
+  ),
+  table(
+    'BreakGlass',
+    'Id:int PasswordHash:word SealedTotp:word LastStep:bigint ArmedUntil:time ArmedBy:text SetAt:time',
+    'Id',
+  ),
+  table('MachineNumbers', 'ClientId:guid Number:int', 'ClientId'),
 ];
 
 /** The columns that a dialect has. */

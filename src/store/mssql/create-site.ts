@@ -3,7 +3,8 @@ import type { SiteSeed } from '../site-store.js';
 import type { Connection } from './connection.js';
 import { insertEnrolmentToken } from './enrolment-tokens.js';
 import { isUniqueViolation } from './errors.js';
-import { flagOf, guidOf, intOf, textOf, timeOf, wordOf } from './parameters.js';
+import { flagOf, guidOf, textOf, timeOf, wordOf } from './parameters.js';
+import { insertPolicy } from './policy/write-policy.js';
 import { readSite } from './read-site.js';
 import { insertSealingKey } from './sealing-keys.js';
 import { insertSiteDocument } from './site-documents.js';
@@ -53,22 +54,6 @@ async function insertAll(tx: Session, seed: SiteSeed): Promise<void> {
       createdAt: timeOf(fingerprintKey.createdAtMs),
     },
   );
-  await tx.query(
-    `INSERT INTO MPE_Policies (PolicyId, Name, Mode, TargetTag, StorePackages, RemovableDrives,
-       TpmOwnerAuth, CheckIntervalMinutes, CreatedAt)
-     VALUES (@id, @name, @mode, @targetTag, @storePackages, @removableDrives, @tpmOwnerAuth, @interval,
-       @createdAt)`,
-    {
-      id: guidOf(policy.policyId),
-      name: textOf(policy.name),
-      mode: wordOf(policy.mode),
-      targetTag: textOf(policy.targetTag),
-      storePackages: flagOf(policy.storePackages),
-      removableDrives: flagOf(policy.removableDrives),
-      tpmOwnerAuth: flagOf(policy.tpmOwnerAuth),
-      interval: intOf(policy.checkIntervalMinutes),
-      createdAt: timeOf(policy.createdAtMs),
-    },
-  );
+  await insertPolicy(tx, policy);
   for (const token of seed.enrolmentTokens) await insertEnrolmentToken(tx, token);
 }

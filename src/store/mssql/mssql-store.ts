@@ -12,6 +12,7 @@ import type {
   HashLine,
   OutcomeRow,
   QuarantineRelease,
+  PolicyStore,
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
@@ -51,7 +52,9 @@ import {
 import { probeWrite } from './probe-write.js';
 import { findQuarantined, quarantine } from './quarantine.js';
 import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
-import { readFingerprintKey, readPolicies, readSite } from './read-site.js';
+import { policyStore } from './policy/policy-store.js';
+import { readPolicies } from './policy/read-policies.js';
+import { readFingerprintKey, readSite } from './read-site.js';
 import { run } from './run.js';
 import { archiveSealingKey, readArchivedSealingKeys } from './sealing-key-archive.js';
 import { insertSealingKey, readSealingKeys, removeSealingKey } from './sealing-keys.js';
@@ -77,6 +80,7 @@ export class MssqlStore implements SiteStore {
   readonly #clock: Clock;
   readonly #readOnly: boolean;
   readonly #clients: (clientId: Guid) => Promise<ClientRow | null>;
+  readonly policy: PolicyStore;
   readonly #outcomes: (key: MessageKey) => Promise<OutcomeRow | null>;
   readonly #quarantined: (key: MessageKey) => Promise<QuarantineRow | null>;
   readonly #deadLetters: (key: MessageKey) => Promise<DeadLetterRow | null>;
@@ -92,6 +96,7 @@ export class MssqlStore implements SiteStore {
     this.#deadLetters = batched((keys) => findDeadLetters(connection, keys));
   }
 
+    this.policy = policyStore(connection, (doing, work) => this.#write(doing, work));
   close = (): Promise<void> => this.#c.close();
   durability = () => run('reading the durability settings', () => durability(this.#c));
   probeWrite = (by: string) =>

@@ -1,7 +1,7 @@
 import { MpeError } from '../../ops/errors.js';
-import type { FingerprintKeyRow, PolicyRow, SiteRow } from '../site-store.js';
-import { flag, guid, integer, text, textOrNull, time, word } from './columns.js';
-import { firstRow, firstSet, type Session } from './session.js';
+import type { FingerprintKeyRow, SiteRow } from '../site-store.js';
+import { flag, guid, text, time } from './columns.js';
+import { firstRow, type Session } from './session.js';
 
 /** The site, or null where `site init` was not run. */
 export async function readSite(session: Session): Promise<SiteRow | null> {
@@ -40,24 +40,4 @@ export async function readFingerprintKey(session: Session): Promise<FingerprintK
     wrapped: text(row, 'Wrapped'),
     createdAtMs: time(row, 'CreatedAt'),
   };
-}
-
-/** All policies, oldest first. */
-export async function readPolicies(session: Session): Promise<PolicyRow[]> {
-  const sets = await session.query(
-    `SELECT PolicyId, Name, Mode, TargetTag, StorePackages, RemovableDrives, TpmOwnerAuth,
-       CheckIntervalMinutes, CreatedAt
-     FROM MPE_Policies ORDER BY CreatedAt, CONVERT(char(36), PolicyId)`,
-  );
-  return firstSet(sets).map((row) => ({
-    policyId: guid(row, 'PolicyId'),
-    name: text(row, 'Name'),
-    mode: word(row, 'Mode', ['OBSERVE', 'ESCROW', 'MANAGE'] as const),
-    targetTag: textOrNull(row, 'TargetTag'),
-    storePackages: flag(row, 'StorePackages'),
-    removableDrives: flag(row, 'RemovableDrives'),
-    tpmOwnerAuth: flag(row, 'TpmOwnerAuth'),
-    checkIntervalMinutes: integer(row, 'CheckIntervalMinutes'),
-    createdAtMs: time(row, 'CreatedAt'),
-  }));
 }

@@ -2,6 +2,7 @@ import { MpeError } from '../../ops/errors.js';
 import type { SiteSeed } from '../site-store.js';
 import type { Connection } from './connection.js';
 import { insertEnrolmentToken } from './enrolment-tokens.js';
+import { insertPolicy } from './policy/write-policy.js';
 import { insertSealingKey } from './sealing-keys.js';
 import { insertSiteDocument } from './site-documents.js';
 
@@ -34,19 +35,7 @@ export function createSite(c: Connection, seed: SiteSeed): void {
       fingerprintKey.wrapped,
       fingerprintKey.createdAtMs,
     );
-    c.run(
-      `INSERT INTO MPE_Policies (PolicyId, Name, Mode, TargetTag, StorePackages, RemovableDrives,
-         TpmOwnerAuth, CheckIntervalMinutes, CreatedAt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-      policy.policyId,
-      policy.name,
-      policy.mode,
-      policy.targetTag,
-      policy.storePackages ? 1 : 0,
-      policy.removableDrives ? 1 : 0,
-      policy.tpmOwnerAuth ? 1 : 0,
-      policy.checkIntervalMinutes,
-      policy.createdAtMs,
-    );
+    insertPolicy(c, policy);
     for (const token of seed.enrolmentTokens) insertEnrolmentToken(c, token);
   });
 }

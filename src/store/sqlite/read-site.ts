@@ -1,6 +1,6 @@
 import { MpeError } from '../../ops/errors.js';
-import type { FingerprintKeyRow, PolicyRow, SiteRow } from '../site-store.js';
-import { flag, guid, integer, text, textOrNull, word } from './columns.js';
+import type { FingerprintKeyRow, SiteRow } from '../site-store.js';
+import { flag, guid, integer, text } from './columns.js';
 import type { Connection } from './connection.js';
 
 /** The site, or null where `site init` was not run. */
@@ -31,19 +31,4 @@ export function readFingerprintKey(c: Connection): FingerprintKeyRow {
     wrapped: text(row, 'Wrapped'),
     createdAtMs: integer(row, 'CreatedAt'),
   };
-}
-
-/** All policies, oldest first. */
-export function readPolicies(c: Connection): PolicyRow[] {
-  return c.all('SELECT * FROM MPE_Policies ORDER BY CreatedAt, PolicyId').map((row) => ({
-    policyId: guid(row, 'PolicyId'),
-    name: text(row, 'Name'),
-    mode: word(row, 'Mode', ['OBSERVE', 'ESCROW', 'MANAGE'] as const),
-    targetTag: textOrNull(row, 'TargetTag'),
-    storePackages: flag(row, 'StorePackages'),
-    removableDrives: flag(row, 'RemovableDrives'),
-    tpmOwnerAuth: flag(row, 'TpmOwnerAuth'),
-    checkIntervalMinutes: integer(row, 'CheckIntervalMinutes'),
-    createdAtMs: integer(row, 'CreatedAt'),
-  }));
 }

@@ -9,6 +9,7 @@ import type {
   EnrolmentTokenRow,
   HashLine,
   QuarantineRelease,
+  PolicyStore,
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
@@ -44,8 +45,10 @@ import {
 } from './pending-registrations.js';
 import { probeWrite } from './probe-write.js';
 import { findQuarantined, quarantine } from './quarantine.js';
+import { policyStore } from './policy/policy-store.js';
+import { readPolicies } from './policy/read-policies.js';
 import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
-import { readFingerprintKey, readPolicies, readSite } from './read-site.js';
+import { readFingerprintKey, readSite } from './read-site.js';
 import { retryBusy } from './retry-busy.js';
 import { archiveSealingKey, readArchivedSealingKeys } from './sealing-key-archive.js';
 import { insertSealingKey, readSealingKeys, removeSealingKey } from './sealing-keys.js';
@@ -69,6 +72,7 @@ export class SqliteStore implements SiteStore {
   readonly #path: string;
   readonly #clock: Clock;
 
+  readonly policy: PolicyStore;
   constructor(connection: Connection, path: string, clock: Clock) {
     this.#c = connection;
     this.#path = path;
@@ -79,6 +83,7 @@ export class SqliteStore implements SiteStore {
     this.#c.close();
     return Promise.resolve();
   };
+    this.policy = policyStore(connection);
   durability = () => retryBusy('reading the durability settings', () => this.#c.durability());
   probeWrite = (by: string) =>
     retryBusy('the readiness write', () => probeWrite(this.#c, by, this.#clock.now()));

@@ -7,7 +7,6 @@ import type { CopySource, CopyTarget } from '../../../src/store/copy/side.js';
 import { COPY_TABLES } from '../../../src/store/copy/tables.js';
 import { openStore } from '../../../src/store/open-store.js';
 import { Connection } from '../../../src/store/sqlite/connection.js';
-import { createSite } from '../../../src/store/sqlite/create-site.js';
 import { loadMigrations, migrate } from '../../../src/store/sqlite/migrate.js';
 import { tempFolder } from '../../support/temp.js';
 import { siteSeed, T0 } from '../world.js';
@@ -156,7 +155,12 @@ describe('a copy', () => {
     const from = join(folder, 'from.db');
     const connection = Connection.open(from, { readOnly: false });
     migrate(connection, loadMigrations().slice(0, 1), T0);
-    createSite(connection, siteSeed());
+    connection.run(
+      `INSERT INTO MPE_Site (Id, SiteGuid, Name, RootThumbprint, TestSite, SiteVersion, CreatedAt)
+       VALUES (1, ?, 'Old', 'root', 0, '2403', ?)`,
+      siteSeed().site.siteGuid,
+      T0,
+    );
     connection.close();
     const { source, target } = await sides(from, join(folder, 'to.db'));
     const schema = source.schema.bind(source);

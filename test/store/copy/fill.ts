@@ -27,6 +27,25 @@ export function fillEveryTable(c: Connection): void {
   };
   const rank = { Epoch: 1, Sequence: 9_223_372_036_854_775_807n, Digest: hash('digest') };
 
+  run('PolicyRings', {
+    ...{ PolicyId: id('misc', 3), Position: 1, Tag: 'north', State: 'PAUSED', Opens: 'AFTER_PREVIOUS' },
+    ...{ FailureLimit: 20, SoakMinutes: 60, RotationsPerHour: 100, OpenedAt: T0, PausedAt: T0 + 1 },
+    PauseReason: AWKWARD,
+  });
+  run('PolicyEvents', {
+    ...{
+      PolicyId: id('misc', 3),
+      Revision: 2,
+      Event: 'CHANGED',
+      Detail: AWKWARD,
+      HappenedAt: T0,
+      DoneBy: 'ö',
+    },
+  });
+  run('Devices', {
+    ...{ DeviceKey: 'corp\\pc-ß', MachineName: 'PC-ß', Domain: 'CORP', HardwareId: AWKWARD, Tag: '' },
+    ImportedAt: T0,
+  });
   run('SealingKeyArchive', {
     ...{ Kid: 'old', CertificateThumbprint: 'x', Alg: 'RSA-OAEP-256', PublicJwk: '{}', Wrapped: 'a.b' },
     ...{ CreatedAt: T0, ArchivedAt: T0 + 1 },
@@ -193,8 +212,12 @@ export function fillEveryTable(c: Connection): void {
   );
 
   const request = { VolumeId: volume, KeyId: key, Deadline: T0, OpenedAt: T0 };
-  run('RotationRequests', { ...request, RequestId: misc(4), ClosedAs: null, ClosedAt: null });
-  run('RotationRequests', { ...request, RequestId: misc(5), ClosedAs: 'COMPLETED', ClosedAt: T0 });
+  const asked = { Origin: 'INCIDENT', RequestedBy: AWKWARD, NotBefore: T0 + 3, Round: 4 };
+  const open = { ClosedAs: null, ClosedAt: null, ClosedBy: '', CloseReason: '' };
+  const closed = { ClosedAs: 'ABANDONED', ClosedAt: T0, ClosedBy: AWKWARD, CloseReason: AWKWARD };
+  run('RotationRequests', { ...request, ...asked, RequestId: misc(4), ...open });
+  run('RotationRequests', { ...request, ...asked, RequestId: misc(5), ...closed });
+  run('RotationDeliveries', { RequestId: misc(4), ClientId: client, Round: 4, FirstDeliveredAt: T0 + 1 });
   run('RotationReports', {
     ...{
       RequestId: misc(4),
