@@ -14,6 +14,7 @@ import type { Guid } from '../protocol/guid.js';
 import type { DataKeyRow } from '../secrets/types.js';
 import type { CommitCandidate, Classified, CommitPlan, ApplyResult } from './commit-types.js';
 import type { PolicyStore } from './policy-store.js';
+import type { RotationStore } from './rotation-store.js';
 import type {
   OutcomeRow,
   QuarantineRow,
@@ -49,6 +50,7 @@ export type * from './rows.js';
 
 /** The site database. */
 export type * from './policy-store.js';
+export type * from './rotation-store.js';
 export interface SiteStore {
   readonly dialect: 'sqlite' | 'mssql';
 
@@ -56,6 +58,8 @@ export interface SiteStore {
   close(): Promise<void>;
   /** Policies, rings, management points, devices, coverage. */
   readonly policy: PolicyStore;
+  /** Rotation requests and their evidence. */
+  readonly rotation: RotationStore;
   /** Reads the durability settings back. */
   durability(): Promise<DurabilityReport>;
   /** Writes and commits one row, so that readiness tells the truth. */

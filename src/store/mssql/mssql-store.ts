@@ -16,6 +16,7 @@ import type {
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
+  RotationStore,
   SealingKeyRow,
   SecretPosition,
   SiteSeed,
@@ -55,6 +56,7 @@ import { findReleasableQuarantine, resolveQuarantined } from './quarantine-relea
 import { policyStore } from './policy/policy-store.js';
 import { readPolicies } from './policy/read-policies.js';
 import { readFingerprintKey, readSite } from './read-site.js';
+import { mssqlRotation } from './rotation/rotation-store.js';
 import { run } from './run.js';
 import { archiveSealingKey, readArchivedSealingKeys } from './sealing-key-archive.js';
 import { insertSealingKey, readSealingKeys, removeSealingKey } from './sealing-keys.js';
@@ -81,6 +83,7 @@ export class MssqlStore implements SiteStore {
   readonly #readOnly: boolean;
   readonly #clients: (clientId: Guid) => Promise<ClientRow | null>;
   readonly policy: PolicyStore;
+  readonly rotation: RotationStore;
   readonly #outcomes: (key: MessageKey) => Promise<OutcomeRow | null>;
   readonly #quarantined: (key: MessageKey) => Promise<QuarantineRow | null>;
   readonly #deadLetters: (key: MessageKey) => Promise<DeadLetterRow | null>;
@@ -97,6 +100,7 @@ export class MssqlStore implements SiteStore {
   }
 
     this.policy = policyStore(connection, (doing, work) => this.#write(doing, work));
+    this.rotation = mssqlRotation(connection, (doing, work) => this.#write(doing, work));
   close = (): Promise<void> => this.#c.close();
   durability = () => run('reading the durability settings', () => durability(this.#c));
   probeWrite = (by: string) =>

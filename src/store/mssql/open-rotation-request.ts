@@ -1,26 +1,18 @@
 import type { RotationRequestRow } from '../site-store.js';
-import { again } from './again.js';
 import type { Connection } from './connection.js';
-import { guidOf, timeOf } from './parameters.js';
+import { open } from './rotation/open.js';
 
-/** Opens a rotation request, idempotent on its id; one statement. */
+/** Opens a rotation request by hand, idempotent on its id; the key counts as exposed. */
 export async function openRotationRequest(
   connection: Connection,
   row: RotationRequestRow,
   atMs: number,
 ): Promise<void> {
-  await again('opening a rotation request', () =>
-    connection.query(
-      `INSERT INTO MPE_RotationRequests (RequestId, VolumeId, KeyId, Deadline, OpenedAt)
-       SELECT @requestId, @volumeId, @keyId, @deadline, @at
-       WHERE NOT EXISTS (SELECT 1 FROM MPE_RotationRequests WHERE RequestId = @requestId)`,
-      {
-        requestId: guidOf(row.requestId),
-        volumeId: guidOf(row.volumeId),
-        keyId: guidOf(row.keyId),
-        deadline: timeOf(row.deadlineMs),
-        at: timeOf(atMs),
-      },
-    ),
-  );
+  const { requestId, volumeId, keyId, deadlineMs } = row;
+  await open(connection, [
+    {
+      ...{ requestId, exposureId: requestId, volumeId, keyId, deadlineMs, atMs },
+      ...{ origin: 'OPERATOR', requestedBy: '', notBeforeMs: 0, evenAbsent: true },
+    },
+  ]);
 }

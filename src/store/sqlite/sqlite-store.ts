@@ -13,6 +13,7 @@ import type {
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
+  RotationStore,
   SealingKeyRow,
   SecretPosition,
   SiteSeed,
@@ -50,6 +51,7 @@ import { readPolicies } from './policy/read-policies.js';
 import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
 import { readFingerprintKey, readSite } from './read-site.js';
 import { retryBusy } from './retry-busy.js';
+import { sqliteRotation } from './rotation/rotation-store.js';
 import { archiveSealingKey, readArchivedSealingKeys } from './sealing-key-archive.js';
 import { insertSealingKey, readSealingKeys, removeSealingKey } from './sealing-keys.js';
 import { secretsPage, secretsStoredAfter } from './secrets-page.js';
@@ -73,6 +75,7 @@ export class SqliteStore implements SiteStore {
   readonly #clock: Clock;
 
   readonly policy: PolicyStore;
+  readonly rotation: RotationStore;
   constructor(connection: Connection, path: string, clock: Clock) {
     this.#c = connection;
     this.#path = path;
@@ -84,6 +87,7 @@ export class SqliteStore implements SiteStore {
     return Promise.resolve();
   };
     this.policy = policyStore(connection);
+    this.rotation = sqliteRotation(connection);
   durability = () => retryBusy('reading the durability settings', () => this.#c.durability());
   probeWrite = (by: string) =>
     retryBusy('the readiness write', () => probeWrite(this.#c, by, this.#clock.now()));
