@@ -89,23 +89,30 @@ const JSON_TYPE: Readonly<Record<NeutralType, string>> = {
 const isText = (type: NeutralType): boolean => type === 'text' || type === 'json';
 
 /**
- * Writes rows of a part, leaving out those that are there: in one statement, but for rows with long
- * values. Numbers are given in the order of the rows. The caller has the transaction.
+ * Writes rows of a part, in one statement but for rows with long values. Numbers are given in the
+ * order of the rows. The caller has the transaction.
+ *
+ * Rows without a key are known by their place: those that are there stay out. Of a table with a key
+ * all are taken for missing, which is what they are but after a lost answer: then its constraint
+ * says so, and `thereToo` leaves out what is there, row by row. That is slow on a server which
+ * cannot look up a converted value in an index.
  */
 export async function insertPart(
   tx: Session,
   part: CopyPart,
   rows: readonly NeutralRow[],
   place: number,
+  thereToo = false,
 ): Promise<void> {
   const { table } = part;
   const known = table.key.mssql.length > 0;
-  // Rows without a key are known by their place: what is there already is the beginning.
   const missing = known ? rows : rows.slice(Math.max(0, (await countPart(tx, part)) - place));
   let batch: NeutralRow[] = [];
   const flush = async (): Promise<void> => {
-    if (batch.length > 0)
-      await tx.query(insertManySql(table), { rows: rowsOf(batch.map((row, i) => toJson(table, row, i))) });
+    if (batch.length > 0) {
+      const json = rowsOf(batch.map((row, i) => toJson(table, row, i)));
+      await tx.query(insertManySql(table, thereToo), { rows: json });
+    }
     batch = [];
   };
   for (const row of missing) {
@@ -119,7 +126,7 @@ export async function insertPart(
   if (table.name === 'MPE_Audit') await moveAuditHead(tx, table, missing);
 }
 
-function insertManySql(table: CopyTable): string {
+function insertManySql(table: CopyTable, thereToo: boolean): string {
   const value = ({ name, type }: CopyColumn, size: string): string =>
     type === 'bytes'
       ? `CONVERT(varbinary(${size}), r.${name}, 2)`
@@ -133,12 +140,13 @@ function insertManySql(table: CopyTable): string {
     const collated = column.type === 'word' || column.type === 'text' ? ' COLLATE Latin1_General_BIN2' : '';
     return `t.${name} = ${value(column, '32')}${collated}`;
   });
+  const there = `WHERE NOT EXISTS (SELECT 1 FROM ${table.name} t WHERE ${same.join(' AND ')})`;
   const shape = table.columns.map(({ name, type }) => `${name} ${JSON_TYPE[type]} '$.${name}'`);
   return `
     INSERT INTO ${table.name} (${table.columns.map(({ name }) => name).join(', ')})
     SELECT ${table.columns.map((column) => value(column, 'max')).join(', ')}
     FROM OPENJSON(@rows) WITH (RowOrder int '$.RowOrder', ${shape.join(', ')}) r
-    ${same.length === 0 ? '' : `WHERE NOT EXISTS (SELECT 1 FROM ${table.name} t WHERE ${same.join(' AND ')})`}
+    ${thereToo && same.length > 0 ? there : ''}
     ORDER BY r.RowOrder;`;
 }
 

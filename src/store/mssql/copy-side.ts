@@ -8,7 +8,7 @@ import type { NeutralRow } from '../copy/tables.js';
 import type { Connection } from './connection.js';
 import { finishCopyRecord, insertCopyRecord, readCopyRecord, refuseUnfinishedCopy } from './copy-record.js';
 import { countPart, insertPart, readPart, tablesOf } from './copy-rows.js';
-import { toStoreError } from './errors.js';
+import { isUniqueViolation, toStoreError } from './errors.js';
 import { hashLines } from './hash-lines.js';
 import { appliedMigrations, checkSchema, loadMigrations, migrate } from './migrate.js';
 import { openConnection } from './open-connection.js';
@@ -72,7 +72,14 @@ class MssqlSide implements CopyTarget {
   readRecord = () => run('reading the state of the copy', () => readCopyRecord(this.#c));
   begin = (record: CopyRecord) => run('beginning the copy', () => insertCopyRecord(this.#c, record));
   insert = (part: CopyPart, rows: readonly NeutralRow[], place: number) =>
-    run('copying rows', () => this.#c.transaction((tx) => insertPart(tx, part, rows, place)));
+    run('copying rows', async () => {
+      try {
+        await this.#c.transaction((tx) => insertPart(tx, part, rows, place));
+      } catch (error) {
+        if (!isUniqueViolation(error)) throw error;
+        await this.#c.transaction((tx) => insertPart(tx, part, rows, place, true));
+      }
+    });
   finish = (atMs: number) => run('finishing the copy', () => finishCopyRecord(this.#c, atMs));
   close = () => this.#c.close();
 }
