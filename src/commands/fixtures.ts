@@ -111,12 +111,9 @@ async function coverage(options: { readonly fixtures: string; readonly json: boo
   const missing = uncovered(lines);
   if (options.json) printJson({ cases: loaded.length, lines, missing });
   else {
-    for (const { group: name, word, cases, cannot } of lines) {
+    for (const { group: name, word, cases } of lines) {
       const shown = cases.length > 4 ? `${cases.slice(0, 4).join(' ')} …` : cases.join(' ');
-      const text =
-        cases.length > 0
-          ? `${String(cases.length).padStart(3)}  ${shown}`
-          : `  –  ${cannot === '' ? 'NO CASE' : `cannot occur: ${cannot}`}`;
+      const text = cases.length > 0 ? `${String(cases.length).padStart(3)}  ${shown}` : '  –  NO CASE';
       print(`${name.padEnd(20)}  ${word.padEnd(28)}  ${text}`);
     }
     print(`${loaded.length} cases, ${lines.length} words, ${missing.length} without a case`);

@@ -209,9 +209,14 @@ const register = z.strictObject({
     .optional(),
 });
 
+/** A registration that waits for an operator. */
+const waiting = z.strictObject({ client: name, key: z.string().default('k1') });
+
 const operator = z.union([
   z.strictObject({ block: name }),
   z.strictObject({ unblock: name }),
+  z.strictObject({ approve: waiting }),
+  z.strictObject({ reject: waiting }),
   z.strictObject({
     openRotation: z.strictObject({
       request: guid,

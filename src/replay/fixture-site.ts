@@ -1,3 +1,4 @@
+import type { RegistrationSettings } from '../config/index.js';
 import { publicPart, sign, wrapSecret } from '../jose/index.js';
 import { encodeSiteDocument } from '../protocol/site-document.js';
 import { createSite } from '../secrets/create-site.js';
@@ -60,6 +61,12 @@ export async function makeFixtureSite(
 /** Messages that a variant keeps in quarantine at most. */
 export function quarantineMaxOf(variant: SiteVariant): number {
   return variant === 'quarantine-full' ? 0 : 100_000;
+}
+
+/** What registers a client on a variant where that is not the default. */
+export function registrationOf(variant: SiteVariant): RegistrationSettings | null {
+  if (variant === 'approval') return { ways: ['token', 'approval'], pendingMax: 100_000 };
+  return variant === 'approval-full' ? { ways: ['token', 'approval'], pendingMax: 1 } : null;
 }
 
 /** The row that gives the site the key `future`. */

@@ -61,7 +61,11 @@ export class GatewayTarget implements ReplayTarget {
     return new GatewayTarget(url, agent, material);
   }
 
-  async register(built: BuiltRegistration, hints: RegistrationHints): Promise<Answer<RegistrationReply>> {
+  async register(
+    built: BuiltRegistration,
+    hints: RegistrationHints,
+    waitSeconds: number,
+  ): Promise<Answer<RegistrationReply>> {
     const body = encodeRegistrationRequest({
       jws: built.jws,
       ...(built.enrolmentToken === null ? {} : { enrolmentToken: built.enrolmentToken }),
@@ -70,10 +74,12 @@ export class GatewayTarget implements ReplayTarget {
     });
     const until = performance.now() + PATIENCE_MS;
     for (;;) {
-      const answer = await this.#post('/v1/clients', body, { prefer: 'wait=20' });
+      const answer = await this.#post('/v1/clients', body, { prefer: `wait=${waitSeconds}` });
       if (answer.status >= 300) return problem(answer);
       const reply = decodeRegistrationReply(answer.body);
-      if (reply.status !== 'QUEUED') return { kind: 'reply', reply, status: answer.status };
+      // As with messages: asked for no wait, QUEUED is an answer.
+      if (reply.status !== 'QUEUED' || waitSeconds === 0)
+        return { kind: 'reply', reply, status: answer.status };
       if (performance.now() > until) throw stuck('a registration');
     }
   }

@@ -6,7 +6,7 @@ import { FingerprintKey } from '../secrets/fingerprint.js';
 import { openKeyFolder } from '../secrets/key-folder.js';
 import { openStore } from '../store/open-store.js';
 import type { SiteStore } from '../store/site-store.js';
-import { makeFixtureSite, quarantineMaxOf } from './fixture-site.js';
+import { makeFixtureSite, quarantineMaxOf, registrationOf } from './fixture-site.js';
 import type { FixtureMaterial } from './material.js';
 import type { OrderKind } from './order.js';
 import { PipelineTarget } from './pipeline-target.js';
@@ -109,6 +109,7 @@ async function replaySite(
       // Everything that could leak is written, and then searched.
       log: createLogger('replay', { logLevel: 'trace' }, { stream }),
       quarantineMax: quarantineMaxOf(site),
+      registration: registrationOf(site),
     });
     const { id, key } = material.site.fingerprintKey;
     const fingerprintKey = new FingerprintKey(id, key);

@@ -78,6 +78,12 @@ function references(
     ...(operator !== undefined && 'unblock' in operator
       ? [{ path: 'operator.unblock', client: operator.unblock }]
       : []),
+    ...(operator !== undefined && 'approve' in operator
+      ? [{ path: 'operator.approve.client', client: operator.approve.client }]
+      : []),
+    ...(operator !== undefined && 'reject' in operator
+      ? [{ path: 'operator.reject.client', client: operator.reject.client }]
+      : []),
     ...(operator !== undefined && 'deadLetter' in operator
       ? [{ path: 'operator.deadLetter.of', step: operator.deadLetter.of }]
       : []),

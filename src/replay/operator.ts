@@ -7,7 +7,7 @@ import { identify } from '../secrets/secret-identity.js';
 import type { FingerprintKey } from '../secrets/fingerprint.js';
 import type { SiteStore } from '../store/site-store.js';
 import type { BuiltCase } from './built-case.js';
-import { clientIdOf, enrolmentSecretOf } from './build-case.js';
+import { clientIdOf, enrolmentSecretOf, signingKeyOf } from './build-case.js';
 import { timeValue } from './fixture-body.js';
 import type { Fixture, OperatorSource } from './fixture-schema.js';
 import { guidValue, passwordValue } from './fixture-values.js';
@@ -42,6 +42,17 @@ export async function operate(
     await store.setClientState(clientIdOf(fixture, operator.block), 'BLOCKED', BY);
   } else if ('unblock' in operator) {
     await store.setClientState(clientIdOf(fixture, operator.unblock), 'ACTIVE', BY);
+  } else if ('approve' in operator) {
+    const { client, key } = operator.approve;
+    const kid = signingKeyOf(fixture, client, key).kid;
+    const approval = { by: BY, tag: 'fixture', atMs: nowMs };
+    // null: nothing waits, so it was approved before; a step that then sends tells where it was not.
+    const result = await store.approveRegistration(clientIdOf(fixture, client), kid, approval);
+    if (result?.status === 'REFUSED')
+      throw new MpeError('VALUE_INVALID', `the approval was refused: ${result.reason}`);
+  } else if ('reject' in operator) {
+    const { client, key } = operator.reject;
+    await store.rejectRegistration(clientIdOf(fixture, client), signingKeyOf(fixture, client, key).kid);
   } else if ('openRotation' in operator) {
     const { request, volume, key, deadline } = operator.openRotation;
     await store.openRotationRequest(

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { RegistrationSettings } from '../config/index.js';
 import type { Clock } from '../ops/clock.js';
 import { MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
@@ -17,6 +18,8 @@ export interface PipelineTargetOptions {
   readonly clock: Clock;
   readonly log: Logger;
   readonly quarantineMax: number;
+  /** null: the default. */
+  readonly registration: RegistrationSettings | null;
 }
 
 /** Deliveries of one message before a replay gives up on it. */
@@ -36,9 +39,10 @@ export class PipelineTarget implements ReplayTarget {
 
   /** Opens the site of a store. @throws MpeError SITE_MISMATCH, KEY_FOLDER_INVALID */
   static async create(options: PipelineTargetOptions): Promise<PipelineTarget> {
-    const { store, keyFolder, clock, log, quarantineMax } = options;
+    const { store, keyFolder, clock, log, quarantineMax, registration } = options;
     const pipeline = await Pipeline.create({
       ...{ store, keyFolder, clock, log, quarantineMax },
+      ...(registration === null ? {} : { registration }),
       by: 'replay',
       // A case adds a sealing key and sends at once; there is no flood to hold back here.
       reloadEveryMs: 0,

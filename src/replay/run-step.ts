@@ -94,12 +94,13 @@ async function answerStep(planned: PlannedStep, context: StepContext): Promise<S
     );
   if (token.kind === 'registration') {
     const client = fixture.clients[step.register?.client ?? ''];
-    const answer = await context.target.register(token, {
+    const hints = {
       machineName: step.register?.machineName ?? client?.machineName ?? '',
       domain: client?.domain ?? '',
       hardwareId: client?.hardwareId ?? '',
       joinType: client?.joinType ?? 'UNSPECIFIED',
-    });
+    };
+    const answer = await context.target.register(token, hints, step.wait ?? WAIT_SECONDS);
     return compareAnswer(answer, step, fixture, context, (reply) => ({
       view: registrationReplyView(reply),
       outcome: reply.status,
@@ -147,11 +148,13 @@ function channelOf(fixture: Fixture, step: Step, pass: number): ChannelFacts {
   };
 }
 
-/** Keys that the case itself registers for a client, in its order. */
+/** Keys that the case itself registers for a client, or its operator approves, in its order. */
 function registeredKeys(fixture: Fixture, client: string): readonly string[] {
-  return fixture.steps.flatMap((s) =>
-    s.register?.client === client && s.expect?.['status'] === 'REGISTERED' ? [s.register.key] : [],
-  );
+  return fixture.steps.flatMap((s) => {
+    if (s.operator !== undefined && 'approve' in s.operator && s.operator.approve.client === client)
+      return [s.operator.approve.key];
+    return s.register?.client === client && s.expect?.['status'] === 'REGISTERED' ? [s.register.key] : [];
+  });
 }
 
 async function openStatement(

@@ -1,6 +1,7 @@
 /**
  * Sites that fixtures need. All have the same GUID, root, sealing keys and fingerprint key, so that
- * every built token fits every one; they differ in policy, certificate and consent. A gateway run
+ * every built token fits every one; they differ in policy, certificate, consent and in
+ * what workers are started with. A gateway run
  * replays the cases of one variant.
  */
 export const SITE_VARIANTS = [
@@ -12,6 +13,8 @@ export const SITE_VARIANTS = [
   'plain-text',
   'no-consent',
   'quarantine-full',
+  'approval',
+  'approval-full',
   'version-2010',
 ] as const;
 

@@ -28,7 +28,12 @@ export type Answer<R> =
 /** Where fixtures are sent to. */
 export interface ReplayTarget {
   readonly kind: 'in-process' | 'gateway';
-  register(built: BuiltRegistration, hints: RegistrationHints): Promise<Answer<RegistrationReply>>;
+  /** @param waitSeconds for `Prefer: wait` */
+  register(
+    built: BuiltRegistration,
+    hints: RegistrationHints,
+    waitSeconds: number,
+  ): Promise<Answer<RegistrationReply>>;
   /** @param waitSeconds for `Prefer: wait` */
   send(built: BuiltMessage, channel: ChannelFacts, waitSeconds: number): Promise<Answer<MessageReply>>;
   /** Rows of keys and generations added so far, where the target can tell. */
