@@ -15,6 +15,12 @@ import type { PrivateJwk, PublicJwk } from '../src/protocol/jwk.js';
 import { encodeReplyStatement } from '../src/protocol/reply-statement.js';
 import { associatedData } from '../src/secrets/associated-data.js';
 import { SECRET_KINDS, secretKindNumber } from '../src/secrets/types.js';
+import {
+  certificateVectors,
+  makeCertificates,
+  proofOf,
+  type StoredCertificate,
+} from './vectors/certificates.js';
 import { hostileVectors } from './vectors/hostile.js';
 import * as use from './vectors/inputs.js';
 import { exampleMessage, exampleReply, payloadVectors } from './vectors/payloads.js';
@@ -27,6 +33,7 @@ export interface StoredParts {
   readonly keys: Readonly<Record<'root' | 'client' | 'sealingRsa' | 'sealingEc', PrivateJwk>>;
   readonly signatures: Readonly<Record<string, { readonly kid: string; readonly token: string }>>;
   readonly envelopes: Readonly<Record<string, { readonly kid: string; readonly token: string }>>;
+  readonly certificates: readonly StoredCertificate[];
 }
 
 /** The stored parts of the vectors that lie in the folder; null where there are none. */
@@ -37,6 +44,7 @@ export function readStored(): StoredParts | null {
     keys: read('keys.json') as StoredParts['keys'],
     signatures: read('signatures.json') as StoredParts['signatures'],
     envelopes: read('envelopes.json') as StoredParts['envelopes'],
+    certificates: read('certificate-proofs.json') as StoredParts['certificates'],
   };
 }
 
@@ -47,7 +55,8 @@ async function makeStored(): Promise<StoredParts> {
     sealingRsa: await generatePrivateKey('RSA-OAEP-256', 3072),
     sealingEc: await generatePrivateKey('ECDH-ES+A256KW'),
   };
-  const payloads = payloadVectors(publicPart(keys.client));
+  const certificates = makeCertificates(publicPart(keys.client));
+  const payloads = payloadVectors(publicPart(keys.client), proofOf(certificates));
   const bytesOf = (name: string): Buffer =>
     Buffer.from(payloads.find((one) => one.name === name)?.bytes ?? '', 'hex');
   const message = await sign(exampleMessage(), keys.client, 'mpe-msg+jws');
@@ -66,6 +75,7 @@ async function makeStored(): Promise<StoredParts> {
       rsa: await sealed(message, keys.sealingRsa),
       ecdh: await sealed(message, keys.sealingEc),
     },
+    certificates,
   };
 }
 
@@ -76,7 +86,7 @@ async function sealed(message: string, key: PrivateJwk): Promise<{ kid: string; 
 
 /** Every file of docs/vectors by name, from the stored parts. */
 export function buildVectors(stored: StoredParts): Record<string, unknown> {
-  const { keys, signatures, envelopes } = stored;
+  const { keys, signatures, envelopes, certificates } = stored;
   const reply = replyVector();
   const keyOf = (kid: string): PrivateJwk => {
     const key = Object.values(keys).find((one) => one.kid === kid);
@@ -86,7 +96,8 @@ export function buildVectors(stored: StoredParts): Record<string, unknown> {
   return {
     'keys.json': keys,
     'guids.json': [use.MESSAGE, use.CLIENT, use.KEY, '00112233-4455-6677-8899-aabbccddeeff'].map(guidVector),
-    'payloads.json': payloadVectors(publicPart(keys.client)),
+    'payloads.json': payloadVectors(publicPart(keys.client), proofOf(certificates)),
+    'certificate-proofs.json': certificateVectors(certificates, publicPart(keys.client)),
     'thumbprints.json': [
       rfc7638(),
       ...Object.entries(keys).map(([name, key]) => thumbprintVector(name, publicPart(key))),

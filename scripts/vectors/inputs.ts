@@ -10,6 +10,7 @@ export const MESSAGE = guid('0a0b0c0d-0e0f-4a0b-8c0d-0e0f10111213');
 export const REGISTRATION = guid('bbbbbbbb-cccc-4ddd-8eee-000000000002');
 export const REQUEST = guid('cccccccc-dddd-4eee-8fff-000000000003');
 export const VOLUME = guid('8c1f0b2e-55d0-4b6e-9a53-3a2c9d0c7f10');
+export const OTHER_VOLUME = guid('8c1f0b2e-55d0-4b6e-9a53-3a2c9d0c7f11');
 export const KEY = guid('8637036e-b379-4798-bd9e-5a0b36296de3');
 export const OLD_KEY = guid('5eed5eed-0000-4000-8000-00000000beef');
 export const DATA_KEY = guid('dddddddd-eeee-4fff-8000-000000000004');

@@ -3,12 +3,23 @@ import type { Body, ClientMessage, ReplyStatement } from '../../src/protocol/cli
 import { encodeClientMessage } from '../../src/protocol/encode-client-message.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { mpe } from '../../src/protocol/generated/mpe.js';
+import type { CertificateProof } from '../../src/jose/index.js';
 import { guidToBytes } from '../../src/protocol/guid.js';
 import type { PublicJwk } from '../../src/protocol/jwk.js';
 import { encodeMessageReply } from '../../src/protocol/message-reply.js';
-import { encodeRegistrationReply, encodeRegistrationStatement } from '../../src/protocol/registration.js';
+import { encodeProblem } from '../../src/protocol/problem.js';
+import {
+  encodeRegistrationReply,
+  encodeRegistrationRequest,
+  encodeRegistrationStatement,
+} from '../../src/protocol/registration.js';
 import { encodeReplyStatement } from '../../src/protocol/reply-statement.js';
-import { encodeNonceReply, encodeTokenStatement } from '../../src/protocol/site-token.js';
+import {
+  encodeNonceReply,
+  encodeTokenReply,
+  encodeTokenRequest,
+  encodeTokenStatement,
+} from '../../src/protocol/site-token.js';
 import * as use from './inputs.js';
 
 /** One encoded message. */
@@ -150,8 +161,54 @@ export function exampleReply(): ReplyStatement {
   };
 }
 
+/** The reply to a TPM owner authorization, by a site that saw a clone. */
+function cloneReply(): ReplyStatement {
+  return {
+    ...exampleReply(),
+    ...{ disposition: 'COMMITTED', reason: 'NONE', retry: 'NONE', volumes: [], commands: [] },
+    tpmOwnerAuth: { status: 'COMMITTED', reason: 'NONE' },
+    registerAnew: true,
+  };
+}
+
+/** A reply in which everything is refused. */
+function refusedReply(): ReplyStatement {
+  return {
+    ...exampleReply(),
+    ...{ reason: 'ALL_ITEMS_REJECTED', disposition: 'REJECTED', commands: [] },
+    volumes: [
+      {
+        ...{ volumeId: GUID(use.VOLUME), status: 'COMMITTED', reason: 'NONE' },
+        keys: [
+          {
+            ...{ keyId: GUID(use.KEY), status: 'REJECTED', reason: 'RECOVERY_PASSWORD_INVALID' },
+            badGroup: 8,
+          },
+        ],
+      },
+      {
+        ...{ volumeId: GUID(use.OTHER_VOLUME), status: 'REJECTED', reason: 'VOLUME_TYPE_UNKNOWN', keys: [] },
+      },
+    ],
+  };
+}
+
+/** The statement of a client with a certificate: it names the certificate's key, and needs no token. */
+export function certificateStatement(clientKey: PublicJwk, certificateKey: Uint8Array): Buffer {
+  return encodeRegistrationStatement({
+    siteGuid: use.SITE,
+    registrationId: use.REGISTRATION,
+    clientId: use.CLIENT,
+    publicKeyX: Buffer.from(clientKey.x ?? '', 'base64url'),
+    publicKeyY: Buffer.from(clientKey.y ?? '', 'base64url'),
+    createdAtMs: use.CREATED_MS,
+    enrolmentTokenSha256: new Uint8Array(),
+    certificateKeySha256: createHash('sha256').update(certificateKey).digest(),
+  });
+}
+
 /** All payload vectors. */
-export function payloadVectors(clientKey: PublicJwk): PayloadVector[] {
+export function payloadVectors(clientKey: PublicJwk, proof: CertificateProof): PayloadVector[] {
   const tokenStatement = { siteGuid: use.SITE, clientId: use.CLIENT, nonce: use.NONCE };
   return [
     ...bodies.map(([name, body], index) =>
@@ -203,11 +260,92 @@ export function payloadVectors(clientKey: PublicJwk): PayloadVector[] {
       }),
     ),
     vector('reply statement: partial, with commands', 'ReplyStatement', encodeReplyStatement(exampleReply())),
+    vector(
+      'reply statement: committed, and register anew',
+      'ReplyStatement',
+      encodeReplyStatement(cloneReply()),
+    ),
+    vector('reply statement: refused', 'ReplyStatement', encodeReplyStatement(refusedReply())),
+    vector(
+      'message reply: committed (the token is cut: see replies.json)',
+      'MessageReply',
+      encodeMessageReply({
+        ...{ messageId: use.MESSAGE, disposition: 'PARTIAL', reason: 'ITEMS_REJECTED' },
+        ...{ retry: 'NEW_MESSAGE', retryAfterSeconds: 0, sealedReply: 'eyJ…' },
+      }),
+    ),
+    vector(
+      'message reply: already committed (the token is cut: see replies.json)',
+      'MessageReply',
+      encodeMessageReply({
+        ...{ messageId: use.MESSAGE, disposition: 'ALREADY_COMMITTED', reason: 'NONE' },
+        ...{ retry: 'NONE', retryAfterSeconds: 0, sealedReply: 'eyJ…' },
+      }),
+    ),
+    vector(
+      'envelope with trace state (the token is cut: see envelopes.json)',
+      'Envelope',
+      encodeEnvelope({
+        ...{ messageId: use.MESSAGE, clientId: use.CLIENT, bodyType: 'CHECK_IN' },
+        ...{ sentAtMs: use.CREATED_MS, sealed: 'eyJ…', tracestate: 'example=1' },
+        traceparent: '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01',
+      }),
+    ),
+    vector(
+      'registration statement with a certificate (see certificate-proofs.json)',
+      'RegistrationStatement',
+      certificateStatement(clientKey, proof.key),
+    ),
+    vector(
+      'registration request with an enrolment token (the token is cut: see signatures.json)',
+      'RegistrationRequest',
+      encodeRegistrationRequest({
+        ...{ jws: 'eyJ…', enrolmentToken: use.SECRET.toString('base64url') },
+        ...{ machineName: 'GERÄT-ß-电脑', domain: 'CORP', hardwareId: 'example', joinType: 'HYBRID' },
+      }),
+    ),
+    vector(
+      'registration request: a new key, signed by the old one (the tokens are cut)',
+      'RegistrationRequest',
+      encodeRegistrationRequest({
+        ...{ jws: 'eyJ…', previousKeyJws: 'eyK…' },
+        ...{ machineName: 'PC', domain: 'CORP', hardwareId: '', joinType: 'DOMAIN' },
+      }),
+    ),
+    vector(
+      'registration request with a certificate (the token is cut)',
+      'RegistrationRequest',
+      encodeRegistrationRequest({
+        ...{ jws: 'eyJ…', certificateProof: proof },
+        ...{ machineName: 'PC', domain: 'CORP', hardwareId: '', joinType: 'DOMAIN' },
+      }),
+    ),
+    vector(
+      'registration reply: refused',
+      'RegistrationReply',
+      encodeRegistrationReply({
+        ...{ clientId: use.CLIENT, status: 'REFUSED', reason: 'CLIENT_EXISTS', epoch: 1 },
+        ...{ kid: clientKey.kid, retry: 'NEVER' },
+      }),
+    ),
+    vector('token request (the token is cut)', 'TokenRequest', encodeTokenRequest({ jws: 'eyJ…' })),
+    vector(
+      'token reply (the token is cut)',
+      'TokenReply',
+      encodeTokenReply({ accessToken: 'eyJ', lifetimeSeconds: 28_800 }),
+    ),
+    vector(
+      'problem',
+      'Problem',
+      encodeProblem({
+        ...{ type: 'urn:mpe:problem:example', title: 'An example', status: 400 },
+        ...{ detail: 'What was wrong and what to do.', code: 'EXAMPLE' },
+      }),
+    ),
   ];
 }
 
-type Shown = 'ClientMessage' | 'Envelope' | 'MessageReply' | 'ReplyStatement' | 'NonceReply';
-type Name = Shown | 'RegistrationStatement' | 'RegistrationReply' | 'TokenStatement';
+type Name = Exclude<keyof typeof mpe.v1, `${string}${'Status' | 'Reason' | 'Type'}`>;
 
 function vector(name: string, message: Name, bytes: Buffer): PayloadVector {
   const type = mpe.v1[message] as unknown as {

@@ -1,4 +1,7 @@
+import { createPrivateKey, createPublicKey, verify as verifyBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import protobuf from 'protobufjs';
 import { expect, test } from 'vitest';
 import { buildVectors, readStored, vectorText } from '../../scripts/build-vectors.js';
 import type { HostileVector } from '../../scripts/vectors/hostile.js';
@@ -9,10 +12,12 @@ import {
   openReply,
   publicPart,
   verify,
+  verifyCertificateProof,
   type TokenType,
 } from '../../src/jose/index.js';
 import { decodeClientMessage } from '../../src/protocol/decode-client-message.js';
 import { guidFromBytes, type Guid } from '../../src/protocol/guid.js';
+import { decodeRegistrationRequest, decodeRegistrationStatement } from '../../src/protocol/registration.js';
 import { decodeReplyStatement } from '../../src/protocol/reply-statement.js';
 import * as page from '../protocol-client/jose.js';
 
@@ -85,6 +90,83 @@ test('every ClientMessage vector decodes to a message', () => {
   for (const { bytes } of messages) {
     expect(decodeClientMessage(Buffer.from(bytes, 'hex')).kind).toBe('message');
   }
+});
+
+/** Names of the fields that are on the wire, everything below included: `Message.field`. */
+function fieldsOf(type: protobuf.Type, message: object): string[] {
+  return type.fieldsArray.flatMap((field) => {
+    field.resolve();
+    if (!Object.hasOwn(message, field.name)) return [];
+    const value = (message as Record<string, unknown>)[field.name];
+    const below = field.resolvedType instanceof protobuf.Type ? field.resolvedType : null;
+    const values = Array.isArray(value) ? value : [value];
+    return [
+      `${type.name}.${field.name}`,
+      ...(below === null ? [] : values.flatMap((one) => fieldsOf(below, one as object))),
+    ];
+  });
+}
+
+/** Every field that a message type of the contract has. */
+function allFields(namespace: protobuf.NamespaceBase): string[] {
+  return namespace.nestedArray.flatMap((one) =>
+    one instanceof protobuf.Type
+      ? [...one.fieldsArray.map((field) => `${one.name}.${field.name}`), ...allFields(one)]
+      : one instanceof protobuf.Namespace
+        ? allFields(one)
+        : [],
+  );
+}
+
+test('payloads.json shows every field of every message of the contract', () => {
+  const folder = fileURLToPath(new URL('../../proto/mpe/v1/', import.meta.url));
+  const root = new protobuf.Root();
+  root.resolvePath = (_origin, target) => fileURLToPath(new URL(`../../proto/${target}`, import.meta.url));
+  root.loadSync(
+    readdirSync(folder).map((file) => `mpe/v1/${file}`),
+    { keepCase: true },
+  );
+  const shown = new Set(
+    (json('payloads.json') as { message: string; bytes: string }[]).flatMap(({ message, bytes }) => {
+      const type = root.lookupType(`mpe.v1.${message}`);
+      return fieldsOf(type, type.decode(Buffer.from(bytes, 'hex')));
+    }),
+  );
+  const all = allFields(root);
+  expect(all).toContain('RegistrationStatement.certificate_key_sha256');
+  expect(all.filter((field) => !shown.has(field))).toEqual([]);
+});
+
+test('the certificate proofs verify, by ours and by the words of the page alone', () => {
+  const proofs = json('certificate-proofs.json');
+  expect(proofs.map((one: { name: string }) => one.name)).toEqual(['RSA 2048', 'EC P-256']);
+  for (const {
+    privateKey,
+    certificateKey,
+    certificateKeySha256,
+    statement,
+    signedText,
+    signature,
+  } of proofs) {
+    const bytes = Buffer.from(statement, 'hex');
+    const proof = { key: Buffer.from(certificateKey, 'hex'), signature: Buffer.from(signature, 'hex') };
+    verifyCertificateProof(bytes, proof);
+    const named = decodeRegistrationStatement(bytes).certificateKeySha256 ?? [];
+    expect(Buffer.from(named).toString('hex')).toBe(certificateKeySha256);
+    const key = createPublicKey(createPrivateKey(privateKey));
+    const text = Buffer.concat([Buffer.from('mpe-reg-certificate'), Buffer.alloc(1), bytes]);
+    expect(text.toString('hex')).toBe(signedText);
+    expect(verifyBytes('sha256', text, { key, dsaEncoding: 'ieee-p1363' }, proof.signature)).toBe(true);
+    proof.signature[5]! ^= 1;
+    expect(() => verifyCertificateProof(bytes, proof)).toThrow(
+      expect.objectContaining({ code: 'CANNOT_OPEN' }),
+    );
+  }
+  const request = (json('payloads.json') as { name: string; bytes: string }[]).find(
+    ({ name }) => name === 'registration request with a certificate (the token is cut)',
+  )!;
+  const { certificateProof } = decodeRegistrationRequest(Buffer.from(request.bytes, 'hex'));
+  expect(Buffer.from(certificateProof!.signature).toString('hex')).toBe(proofs[0].signature);
 });
 
 test('every hostile token is refused before any key work', () => {
