@@ -9,7 +9,8 @@
  *  * It ends within the time that the caller gives, whatever holds the head's row: `STORE_TRANSIENT`.
  *    Where the answer of COMMIT is lost it may have been done all the same: `findAudit` tells.
  *  * Only proofs connect a client with a key: ranks are recorded and rotations requested for clients
- *    that sent one of the secrets that are shown, never for those that name a key ID.
+ *    that sent a secret of the key, never for those that name a key ID. Each exposure raises the round
+ *    of the open requests of its volume, see rotation-store.ts.
  */
 import type { Guid } from '../protocol/guid.js';
 import type { VolumeType } from '../protocol/vocabulary.js';
@@ -65,9 +66,7 @@ export interface ExposureWrite {
   readonly exposureId: Guid;
   readonly keyId: Guid;
   readonly volumeId: Guid;
-  /** The secrets shown; clients that sent one of them are its holders. */
-  readonly secretIds: readonly Uint8Array[];
-  /** A rotation is requested where a holder has the key in its current set. */
+  /** A rotation is requested where a client that sent the key has it in its current set. */
   readonly rotation: {
     /** Used where no request for (volume, key) is open; an open one gets the earlier times. */
     readonly requestId: Guid;
@@ -137,15 +136,6 @@ export interface IncidentRow {
   readonly machines: readonly Guid[];
 }
 
-/** A key that is to be rotated after an incident. */
-export interface IncidentRotation {
-  readonly requestId: Guid;
-  readonly keyId: Guid;
-  readonly volumeId: Guid;
-  readonly notBeforeMs: number;
-  readonly deadlineMs: number;
-}
-
 /** A key in the current set of a machine that sent it. */
 export interface CurrentKey {
   readonly clientId: Guid;
@@ -182,14 +172,10 @@ export interface DisclosureStore {
 
   /** Writes the audit row and the incident together. */
   proposeIncident(incident: IncidentRow, audit: AuditWrite): Promise<AuditWritten>;
-  /**
-   * Confirms with the audit row and the rotation requests, where it waits for it and its proposer is
-   * somebody else; null: it does not.
-   */
+  /** Confirms, with the audit row, one that waits for it and that somebody else proposed; null: it does not. */
   confirmIncident(
     incidentId: Guid,
     confirmation: { readonly by: string; readonly atMs: number; readonly endsAtMs: number },
-    rotations: readonly IncidentRotation[],
     audit: AuditWrite,
   ): Promise<AuditWritten | null>;
   /** Ends one that has not ended, with the audit row; null: it has, or there is none. */

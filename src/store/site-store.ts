@@ -13,6 +13,9 @@
 import type { Guid } from '../protocol/guid.js';
 import type { DataKeyRow } from '../secrets/types.js';
 import type { CommitCandidate, Classified, CommitPlan, ApplyResult } from './commit-types.js';
+import type { DisclosureStore } from './disclosure-store.js';
+import type { PeopleStore } from './people-store.js';
+import type { SearchStore } from './search-store.js';
 import type { PolicyStore } from './policy-store.js';
 import type { RotationStore } from './rotation-store.js';
 import type {
@@ -47,19 +50,25 @@ import type {
 export type { DataKeyRow, SecretForm, SecretIdentity, SecretKind } from '../secrets/types.js';
 export type * from './commit-types.js';
 export type * from './rows.js';
-
-/** The site database. */
 export type * from './policy-store.js';
 export type * from './rotation-store.js';
+
+/** The site database. */
 export interface SiteStore {
   readonly dialect: 'sqlite' | 'mssql';
-
-  /** Closes every connection. Safe to call twice. */
-  close(): Promise<void>;
   /** Policies, rings, management points, devices, coverage. */
   readonly policy: PolicyStore;
   /** Rotation requests and their evidence. */
   readonly rotation: RotationStore;
+  /** Disclosure, audit, incidents. */
+  readonly disclosure: DisclosureStore;
+  /** People who sign in to the recovery service. */
+  readonly people: PeopleStore;
+  /** What the portals search. */
+  readonly search: SearchStore;
+
+  /** Closes every connection. Safe to call twice. */
+  close(): Promise<void>;
   /** Reads the durability settings back. */
   durability(): Promise<DurabilityReport>;
   /** Writes and commits one row, so that readiness tells the truth. */

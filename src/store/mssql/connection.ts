@@ -58,14 +58,17 @@ export class Connection implements Session {
    * the commit leaves open what became of the transaction and is transient: the caller looks again.
    *
    * The statements of one transaction follow each other; never start one before the last has ended.
+   *
+   * @param deadlineMs of each call to the server, where less than any time-out of the driver is wanted:
+   *   past it the connection is destroyed
    */
-  transaction<T>(work: (tx: Session) => Promise<T>): Promise<T> {
+  transaction<T>(work: (tx: Session) => Promise<T>, deadlineMs = this.#deadlineMs): Promise<T> {
     const transaction = new sql.Transaction(this.#pool);
     const session: Session = {
       query: (text, parameters = {}) =>
-        this.#send(transaction, new sql.Request(transaction), text, parameters),
+        this.#send(transaction, new sql.Request(transaction), text, parameters, deadlineMs),
     };
-    return inTransaction(this.#pool, transaction, this.#deadlineMs, () => work(session));
+    return inTransaction(this.#pool, transaction, deadlineMs, () => work(session));
   }
 
   /**
@@ -87,10 +90,11 @@ export class Connection implements Session {
     request: sql.Request,
     text: string,
     parameters: SqlParameters,
+    deadlineMs = this.#deadlineMs,
   ): Promise<readonly SqlRow[][]> {
     const names = Object.keys(parameters);
     for (const [name, { type, value }] of Object.entries(parameters)) request.input(name, type, value);
-    const result = await watch(this.#pool, requester, 'query', this.#deadlineMs, () =>
+    const result = await watch(this.#pool, requester, 'query', deadlineMs, () =>
       names.length === 0 ? request.batch<SqlRow>(text) : request.query<SqlRow>(text),
     );
     return result.recordsets;

@@ -2,6 +2,9 @@ import type { Clock } from '../../ops/clock.js';
 import { MpeError } from '../../ops/errors.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { DataKeyRow } from '../../secrets/types.js';
+import type { DisclosureStore } from '../disclosure-store.js';
+import type { PeopleStore } from '../people-store.js';
+import type { SearchStore } from '../search-store.js';
 import type {
   ArchivedSealingKeyRow,
   ClientRow,
@@ -11,8 +14,8 @@ import type {
   EnrolmentTokenRow,
   HashLine,
   OutcomeRow,
-  QuarantineRelease,
   PolicyStore,
+  QuarantineRelease,
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
@@ -33,6 +36,9 @@ import { counts } from './counts.js';
 import { createSite } from './create-site.js';
 import { insertDataKey, insertDataKeyWraps, readDataKeys } from './data-keys.js';
 import { addDeadLetter, countDeadLetterResend, findDeadLetters, redriveDeadLetter } from './dead-letters.js';
+import { mssqlDisclosure } from './disclosure/index.js';
+import { mssqlPeople } from './people/index.js';
+import { mssqlSearch } from './search/index.js';
 import { durability } from './durability.js';
 import { insertEnrolmentToken, readEnrolmentTokens, revokeEnrolmentToken } from './enrolment-tokens.js';
 import { toStoreError } from './errors.js';
@@ -50,11 +56,11 @@ import {
   readPendingRegistrations,
   rejectRegistration,
 } from './pending-registrations.js';
+import { policyStore } from './policy/policy-store.js';
+import { readPolicies } from './policy/read-policies.js';
 import { probeWrite } from './probe-write.js';
 import { findQuarantined, quarantine } from './quarantine.js';
 import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
-import { policyStore } from './policy/policy-store.js';
-import { readPolicies } from './policy/read-policies.js';
 import { readFingerprintKey, readSite } from './read-site.js';
 import { mssqlRotation } from './rotation/rotation-store.js';
 import { run } from './run.js';
@@ -78,12 +84,15 @@ const PRUNE_BATCH = 1000;
  */
 export class MssqlStore implements SiteStore {
   readonly dialect = 'mssql';
+  readonly disclosure: DisclosureStore;
+  readonly people: PeopleStore;
+  readonly search: SearchStore;
+  readonly policy: PolicyStore;
+  readonly rotation: RotationStore;
   readonly #c: Connection;
   readonly #clock: Clock;
   readonly #readOnly: boolean;
   readonly #clients: (clientId: Guid) => Promise<ClientRow | null>;
-  readonly policy: PolicyStore;
-  readonly rotation: RotationStore;
   readonly #outcomes: (key: MessageKey) => Promise<OutcomeRow | null>;
   readonly #quarantined: (key: MessageKey) => Promise<QuarantineRow | null>;
   readonly #deadLetters: (key: MessageKey) => Promise<DeadLetterRow | null>;
@@ -93,14 +102,17 @@ export class MssqlStore implements SiteStore {
     this.#c = connection;
     this.#clock = clock;
     this.#readOnly = options.readOnly ?? false;
+    this.disclosure = mssqlDisclosure(connection, (doing, work) => this.#write(doing, work));
+    this.people = mssqlPeople(connection, (doing, work) => this.#write(doing, work));
+    this.search = mssqlSearch(connection, (doing, work) => this.#write(doing, work));
+    this.policy = policyStore(connection, (doing, work) => this.#write(doing, work));
+    this.rotation = mssqlRotation(connection, (doing, work) => this.#write(doing, work));
     this.#clients = batched((ids) => findClients(connection, ids));
     this.#outcomes = batched((keys) => findOutcomes(connection, keys));
     this.#quarantined = batched((keys) => findQuarantined(connection, keys));
     this.#deadLetters = batched((keys) => findDeadLetters(connection, keys));
   }
 
-    this.policy = policyStore(connection, (doing, work) => this.#write(doing, work));
-    this.rotation = mssqlRotation(connection, (doing, work) => this.#write(doing, work));
   close = (): Promise<void> => this.#c.close();
   durability = () => run('reading the durability settings', () => durability(this.#c));
   probeWrite = (by: string) =>

@@ -1,6 +1,9 @@
 import type { Clock } from '../../ops/clock.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { DataKeyRow } from '../../secrets/types.js';
+import type { DisclosureStore } from '../disclosure-store.js';
+import type { PeopleStore } from '../people-store.js';
+import type { SearchStore } from '../search-store.js';
 import type {
   ArchivedSealingKeyRow,
   CommitCandidate,
@@ -8,8 +11,8 @@ import type {
   DeadLetterRow,
   EnrolmentTokenRow,
   HashLine,
-  QuarantineRelease,
   PolicyStore,
+  QuarantineRelease,
   QuarantineRow,
   RegistrationWrite,
   RotationRequestRow,
@@ -44,10 +47,13 @@ import {
   readPendingRegistrations,
   rejectRegistration,
 } from './pending-registrations.js';
-import { probeWrite } from './probe-write.js';
-import { findQuarantined, quarantine } from './quarantine.js';
 import { policyStore } from './policy/policy-store.js';
 import { readPolicies } from './policy/read-policies.js';
+import { sqliteDisclosure } from './disclosure/index.js';
+import { sqlitePeople } from './people/index.js';
+import { sqliteSearch } from './search/index.js';
+import { probeWrite } from './probe-write.js';
+import { findQuarantined, quarantine } from './quarantine.js';
 import { findReleasableQuarantine, resolveQuarantined } from './quarantine-release.js';
 import { readFingerprintKey, readSite } from './read-site.js';
 import { retryBusy } from './retry-busy.js';
@@ -70,24 +76,30 @@ const PRUNE_BATCH = 1000;
  */
 export class SqliteStore implements SiteStore {
   readonly dialect = 'sqlite';
+  readonly disclosure: DisclosureStore;
+  readonly people: PeopleStore;
+  readonly search: SearchStore;
+  readonly policy: PolicyStore;
+  readonly rotation: RotationStore;
   readonly #c: Connection;
   readonly #path: string;
   readonly #clock: Clock;
 
-  readonly policy: PolicyStore;
-  readonly rotation: RotationStore;
   constructor(connection: Connection, path: string, clock: Clock) {
     this.#c = connection;
     this.#path = path;
     this.#clock = clock;
+    this.disclosure = sqliteDisclosure(connection);
+    this.people = sqlitePeople(connection);
+    this.search = sqliteSearch(connection);
+    this.policy = policyStore(connection);
+    this.rotation = sqliteRotation(connection);
   }
 
   close = (): Promise<void> => {
     this.#c.close();
     return Promise.resolve();
   };
-    this.policy = policyStore(connection);
-    this.rotation = sqliteRotation(connection);
   durability = () => retryBusy('reading the durability settings', () => this.#c.durability());
   probeWrite = (by: string) =>
     retryBusy('the readiness write', () => probeWrite(this.#c, by, this.#clock.now()));

@@ -1,0 +1,45 @@
+import type { Guid } from '../../../protocol/guid.js';
+import type { CurrentKey } from '../../disclosure-store.js';
+import { guid, text } from '../columns.js';
+import { intOf, rowsOf, textOf } from '../parameters.js';
+import { firstSet, type Session } from '../session.js';
+
+/** More than that share a name: then it names nobody. */
+const MOST = 10;
+
+/** Clients of a name, with or without `DOMAIN\`. */
+export async function findMachines(session: Session, name: string): Promise<Guid[]> {
+  const [, domain = '', machine = ''] = /^(?:([^\\]*)\\)?(.*)$/s.exec(name.trim()) ?? [];
+  const sets = await session.query(
+    `SELECT TOP (@most) Id AS ClientId FROM RecoveryAndHardwareCore_Machines
+     WHERE LOWER(Name) = @machine AND (@domain = N'' OR LOWER(DomainName) = @domain)`,
+    { machine: textOf(machine.toLowerCase()), domain: textOf(domain.toLowerCase()), most: intOf(MOST) },
+  );
+  return firstSet(sets)
+    .map((row) => guid(row, 'ClientId'))
+    .sort();
+}
+
+/** Keys in the current sets of clients which they sent. */
+export async function currentKeys(session: Session, clientIds: readonly Guid[]): Promise<CurrentKey[]> {
+  const sets = await session.query(
+    `SELECT DISTINCT r.ClientId, m.Name, m.DomainName, r.VolumeId, k.KeyId
+     FROM OPENJSON(@clients) WITH (ClientId uniqueidentifier '$.ClientId') c
+       JOIN MPE_Reports r ON r.ClientId = c.ClientId
+       CROSS APPLY OPENJSON(r.KeyIds) WITH (KeyId uniqueidentifier '$') i
+       JOIN MPE_Keys k ON k.KeyId = i.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1
+       JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = r.ClientId
+       JOIN RecoveryAndHardwareCore_Machines m ON m.Id = r.ClientId`,
+    { clients: rowsOf(clientIds.map((clientId) => ({ ClientId: clientId }))) },
+  );
+  const place = (key: CurrentKey): string => `${key.clientId} ${key.volumeId} ${key.keyId}`;
+  return firstSet(sets)
+    .map((row) => ({
+      clientId: guid(row, 'ClientId'),
+      machineName: text(row, 'Name'),
+      domain: text(row, 'DomainName'),
+      volumeId: guid(row, 'VolumeId'),
+      keyId: guid(row, 'KeyId'),
+    }))
+    .sort((a, b) => (place(a) < place(b) ? -1 : 1));
+}
