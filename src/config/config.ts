@@ -7,12 +7,7 @@ import { channelProblems, entraOf, type GatewayChannels, type GatewayLimits } fr
 import type { Listen } from './forms.js';
 import type { AddressRange } from './gateway-forms.js';
 import { nearest } from './nearest.js';
-import {
-  recoveryServiceOf,
-  type NeedSetting,
-  type ReadSetting,
-  type RecoveryServiceSettings,
-} from './recovery-settings.js';
+import { recoveryServiceOf, type RecoveryServiceSettings } from './recovery-settings.js';
 import { secretProblem, type SqlServerTarget } from './sqlserver-url.js';
 import { SETTINGS, type LogLevel, type RegistrationWay, type Setting, type SettingName } from './settings.js';
 
@@ -195,7 +190,7 @@ export function loadConfig(env: Environment = process.env): Config {
       opsListen: read('MPE_RECOVERY_OPS_LISTEN'),
       canaryMs: 1000 * need('MPE_RECOVERY_CANARY_SECONDS'),
       canarySample: need('MPE_RECOVERY_CANARY_SAMPLE'),
-      service: recoveryServiceOf(read as ReadSetting, need as NeedSetting, problems),
+      service: recoveryServiceOf(read, need, problems),
     },
     quarantineMax: need('MPE_QUARANTINE_MAX'),
     deadLetterMax: need('MPE_DEAD_LETTER_MAX'),

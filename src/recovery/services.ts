@@ -3,11 +3,13 @@
  * (service/services.ts). A caller's right to an operation was checked by its route; relations
  * (own machine, named user) are checked in here, because only here the machine is known.
  *
- * No answer but {@link DisclosureAnswer} holds a key.
+ * No answer but {@link Disclosure} holds a key.
  */
 import type { Guid } from '../protocol/guid.js';
 import type { VolumeType } from '../protocol/vocabulary.js';
+import type { Disclosure } from './disclosure/types.js';
 import type { Person, Role } from './roles.js';
+import type { RotationState } from './rotation/state.js';
 
 /** Through what a request came; stands in the audit row. */
 export type CallSource = 'Helpdesk' | 'Self-Service Portal' | 'Recovery API' | 'AdminService' | 'MBAM';
@@ -99,73 +101,35 @@ export interface OwnMachine {
 // ----------------------------------------------------------------------------------- disclosure
 
 /** What is asked for. */
-export interface DisclosureRequest {
-  /** 32 hex digits; self-service may send 8 or more. */
-  readonly keyId: string;
+export interface KeyRequest {
+  readonly kind: 'recovery-password' | 'key-package' | 'tpm-password-hash';
+  /** 32 hex digits; of one's own machines 8 or more, where they are not ambiguous. */
+  readonly keyId?: string;
   /** Where one key ID stands for several volumes. */
   readonly volumeId?: Guid;
-  readonly kind: 'recovery-password' | 'tpm-password-hash';
-  /** A reason of the published list of the portal, or a text of the caller where the list ends with `Other`. */
+  /** For `tpm-password-hash`, in place of a key ID: client id or name. */
+  readonly machine?: string;
+  /** One of {@link RecoveryServices.keys.reasons}, or a text of one's own where that list ends with `Other`. */
   readonly reason: string;
   readonly ticket?: string;
   /** Demanded of helpdesk users. */
   readonly endUser?: EndUser;
-  /** For `tpm-password-hash`: the machine, in place of a key ID. */
-  readonly machine?: string;
-  /** Also return the key package. */
-  readonly withPackage?: boolean;
-  /** The open incident under which limits are lifted. */
-  readonly incidentId?: Guid;
 }
 
-/** Why nothing is shown. All of them have their audit row. */
-export type DisclosureRefusal =
-  | 'NOT_FOUND'
-  /** Eight digits name several keys: all 32 are demanded. */
-  | 'AMBIGUOUS'
-  | 'USER_REQUIRED'
-  /** The user never signed in to a machine that has this key. */
-  | 'USER_UNRELATED'
-  | 'NOT_OWN_MACHINE'
-  | 'REASON_INVALID'
-  | 'REQUEST_INVALID'
-  | 'LIMIT_REACHED'
-  | 'CONFLICTING'
-  | 'DAMAGED'
-  /** The audit row cannot be written now: nothing is shown. */
-  | 'AUDIT_UNAVAILABLE';
-
-export type DisclosureAnswer =
-  | {
-      readonly outcome: 'shown';
-      readonly keyId: Guid;
-      readonly volumeId: Guid | null;
-      readonly volumeType: VolumeType;
-      readonly kind: DisclosureRequest['kind'];
-      /** The 48 digits in groups of six, or the hash in base64. More than one where passwords conflict. */
-      readonly values: readonly string[];
-      readonly package: Uint8Array | null;
-      readonly machineName: string;
-      /** Row of the audit. */
-      readonly auditSequence: string;
-      readonly shownAtMs: number;
-      /** null: nothing to rotate (no machine has it, or a TPM hash). */
-      readonly rotation: RotationLine | null;
-    }
-  | { readonly outcome: 'refused'; readonly refusal: DisclosureRefusal; readonly detail: string };
+/** What is shown, or why not; see src/recovery/disclosure/types.ts. */
+export type { Disclosure, DisclosureRefusal, ShownKey, WithheldKey } from './disclosure/types.js';
 
 // ------------------------------------------------------------------------------------ rotations
 
 /** As design §7 names them. */
-export type RotationStateName =
-  'REQUIRED' | 'DELIVERED' | 'ESCROWED' | 'COMPLETED' | 'AT_RISK' | 'FAILED' | 'REPLACED' | 'ABANDONED';
+export type RotationStateName = RotationState;
 
 export interface RotationLine {
   readonly requestId: Guid;
   readonly keyId: Guid;
   readonly volumeId: Guid;
   readonly machineName: string;
-  readonly state: RotationStateName;
+  readonly state: RotationState;
   /** What it waits for, or what went wrong, in a sentence. */
   readonly detail: string;
   readonly origin: string;
@@ -323,15 +287,15 @@ export interface RecoveryServices {
   readonly keys: {
     /** `endUser`: whose machines alone are searched; demanded of helpdesk users. */
     search(caller: Caller, query: KeyQuery, endUser?: EndUser): Promise<SearchAnswer>;
-    disclose(caller: Caller, request: DisclosureRequest): Promise<DisclosureAnswer>;
+    disclose(caller: Caller, request: KeyRequest): Promise<Disclosure>;
     /** Of the caller, by local sign-ins. */
     ownMachines(caller: Caller): Promise<readonly OwnMachine[]>;
     /** Keys of the caller's machines by 8 to 32 digits. */
     searchOwn(caller: Caller, digits: string): Promise<SearchAnswer>;
     /** Of the caller's machine; `keyId` may be 8 digits where they are not ambiguous. */
-    discloseOwn(caller: Caller, request: DisclosureRequest): Promise<DisclosureAnswer>;
+    discloseOwn(caller: Caller, request: KeyRequest): Promise<Disclosure>;
     /** The published lists, by what is asked for. */
-    reasons(source: CallSource, kind: DisclosureRequest['kind']): readonly string[];
+    reasons(source: CallSource, kind: KeyRequest['kind']): readonly string[];
   };
   readonly rotations: {
     list(filter: RotationFilter): Promise<readonly RotationLine[]>;

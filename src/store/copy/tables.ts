@@ -264,7 +264,7 @@ export const COPY_TABLES: readonly CopyTable[] = [
   ),
   table(
     'BreakGlass',
-    'Id:int PasswordHash:word SealedTotp:word LastStep:bigint ArmedUntil:time ArmedBy:text SetAt:time',
+    'Id:int PasswordHash:word SealedTotp:word LastStep:bigint LastUse:word ArmedUntil:time ArmedBy:text SetAt:time',
     'Id',
   ),
   table('MachineNumbers', 'ClientId:guid Number:int', 'ClientId'),

@@ -132,7 +132,7 @@ GRANT SELECT, UPDATE ON dbo.MPE_Accounts TO mpe_recovery;
 GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.MPE_SignInFailures TO mpe_recovery;
 GRANT SELECT, INSERT, UPDATE, DELETE ON dbo.MPE_Sessions TO mpe_recovery;
 GRANT SELECT ON dbo.MPE_BreakGlass TO mpe_recovery;
-GRANT UPDATE ON dbo.MPE_BreakGlass (LastStep) TO mpe_recovery;
+GRANT UPDATE ON dbo.MPE_BreakGlass (LastStep, LastUse) TO mpe_recovery;
 GRANT SELECT, INSERT ON dbo.MPE_MachineNumbers TO mpe_recovery;
 GRANT SELECT, INSERT, UPDATE ON dbo.MPE_Probe TO mpe_recovery;
 GRANT SELECT ON dbo.RecoveryAndHardwareCore_Machines TO mpe_recovery;

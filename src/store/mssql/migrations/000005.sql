@@ -253,6 +253,8 @@ CREATE TABLE dbo.MPE_BreakGlass (
   SealedTotp varchar(512) COLLATE Latin1_General_BIN2 NOT NULL,
   -- The newest time step that was used: each code once.
   LastStep bigint NOT NULL CONSTRAINT CK_MPE_BreakGlass_LastStep CHECK (LastStep >= 0),
+  -- Of whoever used it: which of two that come with one code was first.
+  LastUse varchar(64) COLLATE Latin1_General_BIN2 NOT NULL,
   ArmedUntil datetime2(3) NULL,
   ArmedBy nvarchar(256) NOT NULL,
   SetAt datetime2(3) NOT NULL

@@ -200,6 +200,8 @@ CREATE TABLE MPE_BreakGlass (
   SealedTotp TEXT NOT NULL,
   -- The newest time step that was used: each code once.
   LastStep INTEGER NOT NULL CHECK (LastStep >= 0),
+  -- Of whoever used it: which of two that come with one code was first.
+  LastUse TEXT NOT NULL,
   ArmedUntil INTEGER NULL,
   ArmedBy TEXT NOT NULL,
   SetAt INTEGER NOT NULL
