@@ -59,6 +59,10 @@ export const ERROR_CATALOGUE = {
   BACKUP_REFUSED: { retryable: false },
   /** A stored secret does not open: wrong key, damaged or swapped ciphertext. */
   SECRET_UNREADABLE: { retryable: false },
+  /** The audit row cannot be written now, so that what it should say is not done either. */
+  AUDIT_UNAVAILABLE: { retryable: true },
+  /** A signed checkpoint of the audit, or the audit itself, is not what it should be. */
+  AUDIT_BROKEN: { retryable: false },
   /** A server cannot be reached or does not answer in time. */
   UNREACHABLE: { retryable: true },
   /** A server answered with an HTTP problem. */

@@ -1,0 +1,129 @@
+import { isMpeError, MpeError } from '../../ops/errors.js';
+import type { Clock } from '../../ops/clock.js';
+import type { Logger } from '../../ops/log.js';
+import type { Guid } from '../../protocol/guid.js';
+import {
+  auditText,
+  personKey,
+  type AuditEntry,
+  type AuditWrite,
+  type AuditWritten,
+  type DisclosureStore,
+} from '../../store/disclosure-store.js';
+
+/** How long writing a row may take, whatever holds the head of the chain. */
+export const WRITE_WITHIN_MS = 1_200;
+/** How long the look for a row may take whose COMMIT was not answered. */
+const LOOK_WITHIN_MS = 500;
+
+/** What writing to the audit needs. */
+export interface AuditContext {
+  readonly store: { readonly disclosure: DisclosureStore };
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Absent: {@link WRITE_WITHIN_MS}. */
+  readonly writeWithinMs?: number;
+  /** Called after each row, so that the sinks need not wait for their turn. Never throws. */
+  readonly onRow?: () => void;
+}
+
+/** What a row says beside its time and result. */
+export type AuditFacts = Omit<AuditEntry, 'atMs' | 'result' | 'actor' | 'requestId'> & {
+  readonly requestId: Guid;
+  /** The person who acted; '' for nobody. */
+  readonly person: string;
+};
+
+/** A row of these facts, its texts as the audit takes them. */
+export function auditEntry(facts: AuditFacts, result: AuditEntry['result'], atMs: number): AuditEntry {
+  return {
+    ...{ requestId: facts.requestId, atMs, source: facts.source, result, actor: personKey(facts.person) },
+    helpdeskUser: auditText(facts.helpdeskUser),
+    endUser: auditText(facts.endUser),
+    machine: auditText(facts.machine),
+    keyType: facts.keyType,
+    keyId: auditText(facts.keyId),
+    reason: auditText(facts.reason),
+    ticket: auditText(facts.ticket),
+    detail: auditText(facts.detail),
+  };
+}
+
+/**
+ * Runs a transaction that holds an audit row, and logs (sequence, hash) of the row. Where the answer of
+ * COMMIT was lost, the row itself is looked for.
+ *
+ * @throws MpeError AUDIT_UNAVAILABLE: nothing was written, or nobody can say; so nothing may be shown
+ */
+export async function recordBy<T extends AuditWritten | null>(
+  context: AuditContext,
+  requestId: Guid,
+  write: () => Promise<T>,
+): Promise<T | Extract<AuditWritten, { kind: 'written' }>> {
+  let written: T | Extract<AuditWritten, { kind: 'written' }>;
+  try {
+    written = await write();
+  } catch (error) {
+    if (!isMpeError(error)) throw error;
+    const found = await lookFor(context, requestId);
+    if (found === null) throw unavailable(error);
+    written = found;
+  }
+  if (written?.kind === 'written') logRow(context, written);
+  return written;
+}
+
+/** Writes a row and what goes with it. @throws MpeError AUDIT_UNAVAILABLE as {@link recordBy} */
+export function record(context: AuditContext, write: Omit<AuditWrite, 'withinMs'>): Promise<AuditWritten> {
+  const withinMs = context.writeWithinMs ?? WRITE_WITHIN_MS;
+  return recordBy(context, write.entry.requestId, () =>
+    context.store.disclosure.writeAudit({ ...write, withinMs }),
+  );
+}
+
+/** Writes a row alone: what happened, or was tried, without a key being shown. */
+export async function recordEvent(
+  context: AuditContext,
+  facts: AuditFacts,
+  result: AuditEntry['result'],
+): Promise<bigint> {
+  const entry = auditEntry(facts, result, context.clock.now());
+  const written = await record(context, { entry, exposures: [], limit: null });
+  if (written.kind === 'written') return written.sequence;
+  throw new MpeError('INTERNAL', 'a row without a limit was refused by one');
+}
+
+/** Each (sequence, hash) stands in the log as well: a row that is cut from the database is missed there. */
+function logRow({ log, onRow }: AuditContext, row: Extract<AuditWritten, { kind: 'written' }>): void {
+  log.info({
+    event: 'audit.row',
+    sequence: row.sequence.toString(),
+    hash: Buffer.from(row.hash).toString('hex'),
+  });
+  onRow?.();
+}
+
+async function lookFor(
+  { store }: AuditContext,
+  requestId: Guid,
+): Promise<Extract<AuditWritten, { kind: 'written' }> | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(() => resolve(null), LOOK_WITHIN_MS);
+  });
+  try {
+    const row = await Promise.race([store.disclosure.findAudit(requestId).catch(() => null), late]);
+    return row === null ? null : { kind: 'written', sequence: row.sequence, hash: row.hash, rotations: [] };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unavailable(cause: MpeError): MpeError {
+  return new MpeError(
+    'AUDIT_UNAVAILABLE',
+    'the audit cannot be written now, and without its row nothing is shown or done. Nothing is lost: try again in a ' +
+      'minute; if it stays, look at the site database (mpe doctor)',
+    { cause },
+  );
+}
