@@ -23,6 +23,7 @@ export type Applied =
 export function applyReply(state: ClientState, message: StoredMessage, reply: ReplyStatement): Applied {
   if (!state.messages.some((one) => one.messageId === message.messageId)) return { kind: 'later' };
   applySite(state, reply);
+  applyPolicy(state, message, reply);
   proveRenewal(state, message);
   const keys = applyKeys(state, reply);
   message.lastSaid = reply.reason === 'NONE' ? reply.disposition : `${reply.disposition} ${reply.reason}`;
@@ -84,6 +85,18 @@ function applySite(state: ClientState, reply: ReplyStatement): void {
     // The site says that it cannot read these: whatever it said before, they are not safe.
     for (const keyId of command.keyIds) forget(state, command.volumeId, keyId);
   }
+}
+
+/**
+ * Replies to check-ins say which policy applies, or by leaving it out that none does. One that did
+ * not come to a verdict says nothing.
+ */
+function applyPolicy(state: ClientState, message: StoredMessage, reply: ReplyStatement): void {
+  if (message.bodyType !== 'CHECK_IN' || reply.serverTimeMs < state.policyAtMs) return;
+  const unsaid = reply.policy === undefined && reply.reason !== 'POLICY_REFUSED';
+  if (unsaid) return;
+  state.policy = reply.policy ?? null;
+  state.policyAtMs = reply.serverTimeMs;
 }
 
 /**

@@ -1,7 +1,8 @@
 import { MpeError } from '../ops/errors.js';
-import type { Body, Command } from '../protocol/client-message.js';
+import type { Body, ClientPolicy, Command } from '../protocol/client-message.js';
 import { parseGuid, type Guid } from '../protocol/guid.js';
 import { decodeSiteDocument, type SiteDocument } from '../protocol/site-document.js';
+import { byPolicy } from './by-policy.js';
 import { composeMessage } from './compose.js';
 import { tokenSource } from './device-token.js';
 import type { ClientContext, ClientOptions, Settings } from './context.js';
@@ -108,6 +109,16 @@ export class MpeClient {
     return this.#context.keeper.state.registerAnew;
   }
 
+  /** What the newest reply to a check-in said; null: no policy applies, or none was heard of. */
+  get policy(): Readonly<ClientPolicy> | null {
+    return this.#context.keeper.state.policy;
+  }
+
+  /** Minutes from one check-in to the next: the policy's, before the first reply the site document's. */
+  get checkIntervalMinutes(): number {
+    return this.policy?.checkIntervalMinutes ?? this.site.checkIntervalMinutes;
+  }
+
   /** The last authenticated server time, milliseconds; 0 before the first reply. */
   get serverTimeMs(): number {
     return this.#context.keeper.state.serverTimeMs;
@@ -133,13 +144,18 @@ export class MpeClient {
   }
 
   /**
-   * Escrows recovery keys: every volume with all its protectors.
+   * Escrows recovery keys: every volume with all its protectors. What the policy does not take is not
+   * sent.
    *
-   * @returns ids of the messages made; several where one would be too large.
+   * @returns ids of the messages made; several where one would be too large, none where the policy
+   *   takes nothing of it.
    * @throws MpeError VALUE_INVALID, STATE_INVALID.
    */
   async escrow(volumes: readonly VolumeInput[]): Promise<Guid[]> {
-    const ids = await escrowVolumes(this.#context, volumes);
+    const { volumes: taken, heldBack, packages } = byPolicy(this.#context.keeper.state.policy, volumes);
+    if (heldBack > 0 || packages > 0)
+      this.#context.settings.onEvent({ event: 'client.policy-holds-back', volumes: heldBack, packages });
+    const ids = await escrowVolumes(this.#context, taken);
     this.#pump.wake();
     return ids;
   }

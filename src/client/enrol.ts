@@ -148,6 +148,8 @@ async function firstState(
     commandsAtMs: 0,
     serverTimeMs: 0,
     registerAnew: false,
+    policy: null,
+    policyAtMs: 0,
     settled: [],
   });
 }

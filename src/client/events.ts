@@ -35,6 +35,8 @@ export type ClientEvent =
   /** Judged by the last authenticated server time; it only warns. */
   | { readonly event: 'client.site-document-expired'; readonly expiredAtMs: number }
   | { readonly event: 'client.tls-dates'; readonly detail: string }
+  /** Of an escrow, what the policy does not take was not sent. */
+  | { readonly event: 'client.policy-holds-back'; readonly volumes: number; readonly packages: number }
   | { readonly event: 'client.commands'; readonly rotate: number; readonly escrow: number }
   /** The site saw this client's key or sequence twice. */
   | { readonly event: 'client.register-anew' };

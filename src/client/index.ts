@@ -34,7 +34,7 @@
  * ```
  *
  * What the caller owes: call `drain` regularly (and at start), act on `commands`, check in every
- * `site.checkIntervalMinutes`, and remove a protector only after `isSafe` of its successor. Where
+ * `checkIntervalMinutes`, and remove a protector only after `isSafe` of its successor. Where
  * `registerAnew` is true (the site saw this client's key or sequence twice, as after cloning a disk),
  * keep all protectors and enrol into a new folder with a new token.
  *

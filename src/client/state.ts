@@ -2,7 +2,14 @@ import { z } from 'zod';
 import { MpeError } from '../ops/errors.js';
 import type { Guid } from '../protocol/guid.js';
 import type { PrivateJwk } from '../protocol/jwk.js';
-import { BODY_TYPES, DISPOSITIONS, ITEM_REASONS, ITEM_STATUSES, REASONS } from '../protocol/vocabulary.js';
+import {
+  BODY_TYPES,
+  DISPOSITIONS,
+  ITEM_REASONS,
+  ITEM_STATUSES,
+  POLICY_MODES,
+  REASONS,
+} from '../protocol/vocabulary.js';
 
 /**
  * What a client keeps on disk, in one file. It holds secrets, because it must: the client's private
@@ -92,6 +99,15 @@ const command = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ESCROW'), volumeId: guid, keyIds: z.array(guid) }),
 ]);
 
+const policy = z.object({
+  mode: z.enum(POLICY_MODES),
+  checkIntervalMinutes: z.number(),
+  recoveryPasswords: z.boolean(),
+  keyPackages: z.boolean(),
+  removableDrives: z.boolean(),
+  tpmOwnerAuth: z.boolean(),
+});
+
 const clientState = z.object({
   /** Rises when an older program could not read the file. */
   format: z.literal(1),
@@ -133,6 +149,10 @@ const clientState = z.object({
   /** The last authenticated server time, 0 before the first reply. */
   serverTimeMs: z.number(),
   registerAnew: z.boolean(),
+  /** From the newest reply to a check-in; null: no policy applies, or none was heard of. */
+  policy: policy.nullable().default(null),
+  /** Server time of that reply; 0 before the first. */
+  policyAtMs: z.number().default(0),
   /** The last settled messages, newest last. */
   settled: z.array(settledMessage),
 });

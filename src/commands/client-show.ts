@@ -44,6 +44,8 @@ export function registerShow(client: Command): void {
             nextSequence: String(one.nextSequence),
             siteDocumentVersion: one.site.version,
             registerAnew: one.registerAnew,
+            policy: one.policy,
+            checkIntervalMinutes: one.checkIntervalMinutes,
             pending: one.pending(),
             settled: one.settled(),
             held,
@@ -56,6 +58,7 @@ export function registerShow(client: Command): void {
           `client         ${one.clientId}, epoch ${one.epoch}, next sequence ${one.nextSequence.toString()}`,
           `site           ${one.site.name} ${one.siteGuid}, document version ${one.site.version}`,
           `server time    ${one.serverTimeMs === 0 ? 'no verified reply yet' : time(one.serverTimeMs)}`,
+          `policy         ${one.policy === null ? 'none heard of' : one.policy.mode.toLowerCase()}, check in every ${one.checkIntervalMinutes} minutes`,
           `pending        ${one.pending().length}`,
           ...(one.registerAnew
             ? ['REGISTER ANEW: the site saw this key or sequence twice; keep all protectors']

@@ -6,6 +6,7 @@ import type {
   ItemStatus,
   JoinType,
   OtherManager,
+  PolicyMode,
   ProtectionState,
   Reason,
   RegistrationReason,
@@ -158,6 +159,17 @@ export type Command =
     }
   | { readonly type: 'ESCROW'; readonly volumeId: Guid; readonly keyIds: readonly Guid[] };
 
+/** The policies that apply to a client, put together; what is false is refused. */
+export interface ClientPolicy {
+  readonly mode: PolicyMode;
+  readonly checkIntervalMinutes: number;
+  /** Of operating system and fixed volumes. */
+  readonly recoveryPasswords: boolean;
+  readonly keyPackages: boolean;
+  readonly removableDrives: boolean;
+  readonly tpmOwnerAuth: boolean;
+}
+
 /** What a worker seals under the reply key. */
 export interface ReplyStatement {
   readonly siteGuid: Guid;
@@ -177,6 +189,8 @@ export interface ReplyStatement {
   readonly commands: readonly Command[];
   readonly registerAnew: boolean;
   readonly epoch: number;
+  /** In replies to check-ins alone; absent there: no policy applies. */
+  readonly policy?: ClientPolicy;
 }
 
 /** POST /v1/clients. */

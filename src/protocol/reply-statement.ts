@@ -1,8 +1,22 @@
 import { assertNever } from '../ops/errors.js';
-import type { Command, ItemResult, KeyResult, ReplyStatement, VolumeResult } from './client-message.js';
+import type {
+  ClientPolicy,
+  Command,
+  ItemResult,
+  KeyResult,
+  ReplyStatement,
+  VolumeResult,
+} from './client-message.js';
 import { mpe } from './generated/mpe.js';
 import { guidToBytes } from './guid.js';
-import { dispositionWire, itemReasonWire, itemStatusWire, reasonWire, retryWire } from './wire-enums.js';
+import {
+  dispositionWire,
+  itemReasonWire,
+  itemStatusWire,
+  policyModeWire,
+  reasonWire,
+  retryWire,
+} from './wire-enums.js';
 import {
   bytesField,
   decoding,
@@ -36,6 +50,7 @@ export function encodeReplyStatement(statement: ReplyStatement): Buffer {
       commands: statement.commands.map(encodeCommand),
       registerAnew: statement.registerAnew,
       epoch: statement.epoch,
+      ...(statement.policy === undefined ? {} : { policy: encodePolicy(statement.policy) }),
     }).finish(),
   );
 }
@@ -67,8 +82,25 @@ export function decodeReplyStatement(bytes: Uint8Array): ReplyStatement {
       commands: raw.commands.flatMap(decodeCommand),
       registerAnew: raw.registerAnew,
       epoch: raw.epoch,
+      ...(raw.policy === null ? {} : { policy: decodePolicy(raw.policy) }),
     };
   });
+}
+
+function encodePolicy(policy: ClientPolicy): mpe.v1.ClientPolicy.$Properties {
+  return { ...policy, mode: policyModeWire.number(policy.mode) };
+}
+
+/** A mode newer than this release is taken as the one that takes keys and begins nothing by itself. */
+function decodePolicy(raw: mpe.v1.ClientPolicy): ClientPolicy {
+  return {
+    mode: policyModeWire.word(raw.mode) ?? 'ESCROW',
+    checkIntervalMinutes: Math.min(Math.max(raw.checkIntervalMinutes, 1), 2880),
+    recoveryPasswords: raw.recoveryPasswords,
+    keyPackages: raw.keyPackages,
+    removableDrives: raw.removableDrives,
+    tpmOwnerAuth: raw.tpmOwnerAuth,
+  };
 }
 
 function encodeItem(item: ItemResult): mpe.v1.ItemResult.$Properties {

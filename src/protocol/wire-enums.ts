@@ -6,6 +6,7 @@ import type {
   ItemStatus,
   JoinType,
   OtherManager,
+  PolicyMode,
   ProtectionState,
   Reason,
   RegistrationReason,
@@ -135,6 +136,13 @@ export const otherManagerWire = wireEnum<OtherManager, mpe.v1.OtherManager>({
   MBAM: 1,
   GROUP_POLICY: 2,
   INTUNE: 3,
+});
+
+/** Proto PolicyMode. */
+export const policyModeWire = wireEnum<PolicyMode, mpe.v1.PolicyMode>({
+  OBSERVE: 1,
+  ESCROW: 2,
+  MANAGE: 3,
 });
 
 /** Proto JoinType. */

@@ -11,6 +11,7 @@ import { LIMITS, REASON_TABLE } from '../protocol/vocabulary.js';
 import { bodyTypeWord } from '../protocol/wire-enums.js';
 import type { MessageJob, RegistrationJob } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
+import { policiesFor } from '../store/policies-for.js';
 import type { SecretWrite, SiteStore } from '../store/site-store.js';
 import { announce } from './announce.js';
 import { GroupCommitter } from './commit.js';
@@ -283,9 +284,12 @@ export class Pipeline {
   ): Promise<{ kind: 'prepared'; value: Prepared; gates: Gates; quarantined: boolean } | Refusal> {
     const { siteGuid, siteVersion } = this.site.current.site;
     const gates = gatesFor({
-      policies: this.site.current.policies.filter((policy) => policy.targetTag === null),
+      policies: policiesFor(this.site.current.policies, { tag: verified.client.tag ?? '' }),
       siteVersion,
       mayStore: this.site.mayStore,
+      // No relay yet: whatever a job says of its channel, it came over the intranet.
+      channel: 'INTRANET',
+      joinType: verified.client.joinType,
     });
     const decoded = await timer.run('decode', () => decodeMessage(verified.payload, job, siteGuid));
     if (decoded.kind === 'refused') return decoded;
@@ -390,6 +394,7 @@ export class Pipeline {
         facts.highestSequence > prepared.rank.sequence ? facts.highestSequence : prepared.rank.sequence,
       commands: [],
       registerAnew: facts.registerAnew || facts.sequenceTwin,
+      policy: null,
     });
     return this.#quarantine(job, refusal, reply);
   }

@@ -6,6 +6,7 @@ import { storedRank, type Reason, type StoredDisposition } from '../protocol/voc
 import type { Classified, CommitCandidate, OutcomeRow, SecretWrite } from '../store/site-store.js';
 import { compareRanks } from '../store/compare-ranks.js';
 import type { Decision } from '../store/commit/commit-group.js';
+import { clientPolicy } from './client-policy.js';
 import { commandsFor } from './commands-for.js';
 import type { Gates } from './gates.js';
 import { sealedReply, type ReplyContent, type ReplySite } from './reply.js';
@@ -104,10 +105,8 @@ export async function planMessage(
     highestSequence: prepared.target.replyKey === null ? facts.highestSequence : highest,
     registerAnew: facts.registerAnew || facts.sequenceTwin,
   };
-  const answer = async (
-    content: Omit<ReplyContent, 'highestSequence' | 'registerAnew'>,
-    cause: string,
-  ): Promise<Planned> => ({
+    policy: prepared.bodyType === 'CHECK_IN' ? clientPolicy(context.gates) : null,
+  const answer = async (content: Omit<ReplyContent, keyof typeof base>, cause: string): Promise<Planned> => ({
     reply: await sealedReply(prepared.target, context.site, { ...base, ...content }),
     cause,
   });

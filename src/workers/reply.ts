@@ -1,6 +1,12 @@
 import { sealReply } from '../jose/index.js';
 import { encodeReplyStatement } from '../protocol/encode.js';
-import type { Command, ItemResult, MessageReply, VolumeResult } from '../protocol/client-message.js';
+import type {
+  ClientPolicy,
+  Command,
+  ItemResult,
+  MessageReply,
+  VolumeResult,
+} from '../protocol/client-message.js';
 import type { Guid } from '../protocol/guid.js';
 import { retryOf } from '../protocol/retry-of.js';
 import type { Disposition, Reason } from '../protocol/vocabulary.js';
@@ -16,6 +22,8 @@ export interface ReplyContent {
   readonly highestSequence: bigint;
   readonly commands: readonly Command[];
   readonly registerAnew: boolean;
+  /** null: none applies, or the message is no check-in. */
+  readonly policy: ClientPolicy | null;
 }
 
 /** What the site adds to every sealed reply. */
@@ -70,6 +78,7 @@ export async function sealedReply(
     commands: content.commands,
     registerAnew: content.registerAnew,
     epoch: target.epoch,
+    ...(content.policy === null ? {} : { policy: content.policy }),
   });
   return { ...reply, sealedReply: await sealReply(statement, target.replyKey, target.messageId) };
 }

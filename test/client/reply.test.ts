@@ -44,7 +44,7 @@ function state(change: Partial<ClientState> = {}): ClientState {
       commandsAtMs: 0,
       serverTimeMs: 0,
     },
-    ...{ registerAnew: false, settled: [] },
+    ...{ registerAnew: false, policy: null, policyAtMs: 0, settled: [] },
     ...change,
   };
 }
