@@ -31,6 +31,7 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
   messages: [() => import('./commands/messages.js')],
   clients: [() => import('./commands/clients.js')],
   keys: [() => import('./commands/keys.js')],
+  rotations: [() => import('./commands/rotations.js')],
   'enrolment-tokens': [() => import('./commands/enrolment-tokens.js')],
   certificate: [
     () => import('./commands/certificate-create.js'),

@@ -63,6 +63,10 @@ export interface Config {
     readonly opsListen: Listen | null;
     readonly canaryMs: number;
     readonly canarySample: number;
+    /** How often rotations are looked at. */
+    readonly rotationMs: number;
+    /** After which an exposed key that is not replaced is overdue. */
+    readonly rotationDeadlineMs: number;
     /** The portals and the API. */
     readonly service: RecoveryServiceSettings;
   };
@@ -190,6 +194,8 @@ export function loadConfig(env: Environment = process.env): Config {
       opsListen: read('MPE_RECOVERY_OPS_LISTEN'),
       canaryMs: 1000 * need('MPE_RECOVERY_CANARY_SECONDS'),
       canarySample: need('MPE_RECOVERY_CANARY_SAMPLE'),
+      rotationMs: 1000 * need('MPE_RECOVERY_ROTATION_SECONDS'),
+      rotationDeadlineMs: 3_600_000 * need('MPE_RECOVERY_ROTATION_DEADLINE_HOURS'),
       service: recoveryServiceOf(read, need, problems),
     },
     quarantineMax: need('MPE_QUARANTINE_MAX'),

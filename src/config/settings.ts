@@ -267,6 +267,17 @@ export const SETTINGS = {
     fallback: '500',
     about: 'Secrets of the rolling sample that a round opens, beside the new ones.',
   }),
+  MPE_RECOVERY_ROTATION_SECONDS: setting({
+    form: wholeNumber(1, 3_600, 'seconds'),
+    fallback: '30',
+    about:
+      'How often the recovery service looks for rotations whose evidence holds, and counts the open ones.',
+  }),
+  MPE_RECOVERY_ROTATION_DEADLINE_HOURS: setting({
+    form: wholeNumber(1, 8_760, 'hours'),
+    fallback: '168',
+    about: 'An exposed key that is not replaced after this time is overdue.',
+  }),
   ...RECOVERY_SETTINGS,
   MPE_QUARANTINE_MAX: setting({
     form: wholeNumber(0, 100_000_000, 'messages'),

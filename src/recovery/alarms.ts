@@ -10,6 +10,10 @@ export const ALARMS = [
   'MASS_FAILURE',
   /** Stored secrets cannot be read. */
   'UNDECRYPTABLE',
+  /** Exposed keys are not replaced by their deadline. */
+  'ROTATIONS_OVERDUE',
+  /** Drives may have a key that the site lacks. */
+  'ROTATIONS_AT_RISK',
 ] as const;
 export type Alarm = (typeof ALARMS)[number];
 
@@ -26,12 +30,12 @@ export class Alarms {
   raise(alarm: Alarm, detail: string, facts: Readonly<Record<string, unknown>> = {}): void {
     if (this.#raised.get(alarm) === detail) return;
     this.#raised.set(alarm, detail);
-    this.#log.error({ event: 'canary.alarm', alarm, ...facts }, detail);
+    this.#log.error({ event: `${source(alarm)}.alarm`, alarm, ...facts }, detail);
   }
 
   /** Ends an alarm that was raised. */
   clear(alarm: Alarm): void {
-    if (this.#raised.delete(alarm)) this.#log.info({ event: 'canary.alarm_cleared', alarm });
+    if (this.#raised.delete(alarm)) this.#log.info({ event: `${source(alarm)}.alarm_cleared`, alarm });
   }
 
   /** Those raised now. */
@@ -44,3 +48,6 @@ export class Alarms {
     return this.#raised.get(alarm) ?? null;
   }
 }
+
+/** Who looks: the first part of the event. */
+const source = (alarm: Alarm): string => (alarm.startsWith('ROTATIONS_') ? 'rotation' : 'canary');

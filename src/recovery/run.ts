@@ -8,10 +8,16 @@ import { Metrics } from '../ops/metrics.js';
 import { checkSite } from '../secrets/site-check.js';
 import type { SiteStore } from '../store/site-store.js';
 import { Alarms } from './alarms.js';
+import { startAudit } from './audit/run-audit.js';
 import { CanaryMetrics } from './canary-metrics.js';
 import { Canary } from './canary.js';
+import { disclosureContext } from './disclosure/context.js';
+import type { DisclosureContext } from './disclosure/disclose.js';
 import { openRecoverySite, type RecoverySite } from './open-site.js';
 import { RecoveryReadiness } from './readiness.js';
+import { RotationKeeper } from './rotation/keeper.js';
+import { RotationMetrics } from './rotation/metrics.js';
+import { rotationRounds } from './rotation/rounds.js';
 import { SecretWalk } from './secret-walk.js';
 
 /** How the recovery service is started. */
@@ -27,6 +33,8 @@ export interface RunningRecovery {
   readonly metrics: Metrics;
   /** For readiness. */
   readonly checks: Readonly<Record<string, ReadyCheck>>;
+  /** What shows keys; for the portals and the API. */
+  readonly disclosure: DisclosureContext;
   /** Ends the round under way at its next step and overwrites the open keys. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -56,18 +64,32 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
     walk: new SecretWalk(store),
     sample: config.recovery.canarySample,
   });
+  const rotationMetrics = new RotationMetrics(metrics);
+  const { rotationDeadlineMs: deadlineMs, rotationMs: everyMs } = config.recovery;
+  const keeper = new RotationKeeper({
+    ...{ store: store.rotation, clock, log, alarms, deadlineMs },
+    metrics: rotationMetrics,
+  });
   const readiness = new RecoveryReadiness(alarms, config.recovery.canaryMs, site);
+  const audit = startAudit({
+    ...{ settings: config.audit, keysDir: config.keysDir, siteGuid: site.document.siteGuid },
+    ...{ store: store.disclosure, metrics, clock, log },
+  });
   logStart(options, site);
 
   const closing = new AbortController();
-  const loop = rounds(canary, readiness, canaryMetrics, options, closing.signal);
+  const loop = Promise.all([
+    rounds(canary, readiness, canaryMetrics, options, closing.signal),
+    rotationRounds(keeper, rotationMetrics, { everyMs, log }, closing.signal),
+  ]);
   let closed: Promise<void> | null = null;
   return {
     metrics,
+    disclosure: disclosureContext(config, site, { store, clock, log, onRow: () => audit.wake() }),
     checks: { ...readiness.checks, store: () => store.probeWrite(`recovery ${process.pid}`) },
     close: () => {
       closing.abort();
-      closed ??= loop.then(() => {
+      closed ??= Promise.all([loop, audit.close()]).then(() => {
         site.keys.close();
         metrics.close();
       });

@@ -7,6 +7,7 @@ import type {
   VolumeType,
 } from '../protocol/vocabulary.js';
 import type { SecretForm, SecretIdentity } from '../secrets/types.js';
+import type { RotationOrigin } from './may-rotate.js';
 import type { OutcomeRow, RotationRequestRow } from './rows.js';
 
 // A message on its way into the site database: what is read, decided and written of it.
@@ -71,6 +72,17 @@ export interface RotationReport {
   readonly newKeyId: Guid | null;
 }
 
+/** An open rotation request as it concerns one client that proved the key. */
+export interface OpenRotation extends RotationRequestRow {
+  readonly origin: RotationOrigin;
+  /** No client is told before this. */
+  readonly notBeforeMs: number;
+  /** One more with each exposure of a key of the volume. */
+  readonly round: number;
+  /** A reply of this round to this client carried the command. */
+  readonly delivered: boolean;
+}
+
 /** What the database knows that decides over a candidate, read in one go before planning. */
 export interface Classified {
   readonly outcome: OutcomeRow | null;
@@ -94,8 +106,13 @@ export interface Classified {
   readonly sequenceTwin: boolean;
   /** The client is flagged as a clone and must register anew. */
   readonly registerAnew: boolean;
-  /** Open rotation requests for keys that this client has proven. */
-  readonly rotations: readonly RotationRequestRow[];
+  /**
+   * Open rotation requests for keys that this client has proven, by deadline, until a key of the same
+   * volume that was never exposed is committed by this client after the exposure (E1 of the design).
+   */
+  readonly rotations: readonly OpenRotation[];
+  /** What the client's state row says of other managers; none where there is no row. */
+  readonly otherManagers: readonly OtherManager[];
   /** Whether the candidate's rotation report names an open request of this client. */
   readonly rotationKnown: boolean;
 }
@@ -111,6 +128,8 @@ export interface CommitPlan {
   readonly secrets: readonly SecretWrite[];
   /** Effects are written only with COMMITTED and PARTIAL. */
   readonly effects: boolean;
+  /** Rotation commands in the reply that this client gets for the first time in their round. */
+  readonly deliveries?: readonly { readonly requestId: Guid; readonly round: number }[];
   readonly atMs: number;
 }
 

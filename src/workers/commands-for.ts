@@ -2,10 +2,9 @@ import type { Command } from '../protocol/client-message.js';
 import type { Guid } from '../protocol/guid.js';
 import type { Classified } from '../store/site-store.js';
 import { first, type Gates } from './gates.js';
+import { rotationsFor } from './rotations-for.js';
 import type { Prepared } from './types.js';
 
-/** ROTATE_KEY commands of one reply at most: those with the earliest deadlines. */
-export const MAX_ROTATIONS = 128;
 /**
  * Key IDs asked for in one reply at most, beside those of the volumes that the message itself
  * reports (16 volumes of 8). A station that saw thousands of drives has thousands of key IDs that
@@ -17,7 +16,8 @@ export const MAX_OTHER_KEY_IDS = 128;
  * The commands of a reply: the whole present state, so that order and repetition do not matter, as
  * far as it fits into a reply. What is left out comes when what is listed is done.
  *
- *  * ROTATE_KEY for every open request on a key that this client has proven.
+ *  * ROTATE_KEY for every open request on a key that this client has proven (rotations-for.ts), unless
+ *    its policy only observes or another manager is at work on the machine.
  *  * ESCROW for key IDs in the client's current set that the site cannot read from it, except what a
  *    gate would refuse. What this message itself brings is not asked for.
  *
@@ -28,11 +28,13 @@ export function commandsFor(
   facts: Classified,
   gates: Gates,
   brought: ReadonlySet<string>,
+  nowMs: number,
 ): Command[] {
   // A blocked client is asked for nothing: whatever it sends would be refused.
   if (prepared.refusal?.reason === 'CLIENT_BLOCKED') return [];
-  // In the order of their deadlines already.
-  const commands: Command[] = facts.rotations.slice(0, MAX_ROTATIONS).map((request) => ({
+  // A late message (a higher sequence is known) does not replace reports; its sets are old.
+  const late = facts.highestSequence > prepared.rank.sequence;
+  const commands: Command[] = rotationsFor(prepared, facts, gates, nowMs).map((request) => ({
     type: 'ROTATE_KEY',
     requestId: request.requestId,
     volumeId: request.volumeId,
@@ -44,8 +46,6 @@ export function commandsFor(
   const want = (volumeId: Guid, keyId: Guid): void => {
     wanted.set(volumeId, (wanted.get(volumeId) ?? new Set()).add(keyId));
   };
-  // A late message (a higher sequence is known) does not replace reports; its sets are old.
-  const late = facts.highestSequence > prepared.rank.sequence;
   const reported = new Set<Guid>(late ? [] : prepared.judged.volumes.map((volume) => volume.volumeId));
   if (!late) {
     for (const volume of prepared.judged.volumes) {

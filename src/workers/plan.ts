@@ -9,6 +9,7 @@ import type { Decision } from '../store/commit/commit-group.js';
 import { clientPolicy } from './client-policy.js';
 import { commandsFor } from './commands-for.js';
 import type { Gates } from './gates.js';
+import { rotationsFor } from './rotations-for.js';
 import { sealedReply, type ReplyContent, type ReplySite } from './reply.js';
 import { refreshResults, settle, type Settled } from './results.js';
 import type { Prepared } from './types.js';
@@ -104,8 +105,8 @@ export async function planMessage(
   const base = {
     highestSequence: prepared.target.replyKey === null ? facts.highestSequence : highest,
     registerAnew: facts.registerAnew || facts.sequenceTwin,
-  };
     policy: prepared.bodyType === 'CHECK_IN' ? clientPolicy(context.gates) : null,
+  };
   const answer = async (content: Omit<ReplyContent, keyof typeof base>, cause: string): Promise<Planned> => ({
     reply: await sealedReply(prepared.target, context.site, { ...base, ...content }),
     cause,
@@ -119,7 +120,7 @@ export async function planMessage(
         volumes: [],
         tpmOwnerAuth: null,
         committedAtMs: null,
-        commands: commandsFor(prepared, facts, context.gates, new Set()),
+        commands: commandsFor(prepared, facts, context.gates, new Set(), context.site.nowMs),
       },
       'the message id was used before for another payload',
     );
@@ -141,7 +142,7 @@ export async function planMessage(
           ...settled,
           disposition: order === 0 ? 'ALREADY_COMMITTED' : 'COMMITTED',
           committedAtMs: order === 0 ? null : context.site.nowMs,
-          commands: commandsFor(prepared, facts, context.gates, new Set()),
+          commands: commandsFor(prepared, facts, context.gates, new Set(), context.site.nowMs),
         },
         order === 0 ? 'the same check-in again' : 'a later check-in is there already: no effect',
       );
@@ -163,7 +164,7 @@ export async function planMessage(
       {
         ...verdict,
         committedAtMs: null,
-        commands: commandsFor(prepared, facts, context.gates, healthyRefs),
+        commands: commandsFor(prepared, facts, context.gates, healthyRefs, context.site.nowMs),
       },
       verdict.cause,
     );
@@ -180,6 +181,7 @@ export async function planMessage(
         facts,
         context.gates,
         effects ? broughtRefs(prepared, () => true) : healthyRefs,
+        context.site.nowMs,
       ),
     },
     verdict.cause,
@@ -217,6 +219,9 @@ export async function planMessage(
       outcomeMode: stored === null ? 'insert' : 'move-up',
       secrets: effects && missing.size > 0 ? await context.encrypt(missing) : [],
       effects,
+      deliveries: rotationsFor(prepared, facts, context.gates, context.site.nowMs).filter(
+        ({ delivered }) => !delivered,
+      ),
       atMs: context.site.nowMs,
     },
   };
@@ -234,7 +239,7 @@ export async function planMessage(
         reason: disposition === 'PARTIAL' ? 'ITEMS_REJECTED' : 'NONE',
         ...(statement === null ? settleAgain(prepared, facts) : refreshed(statement, prepared, facts)),
         committedAtMs: row.decidedAtMs,
-        commands: commandsFor(prepared, facts, context.gates, healthyRefs),
+        commands: commandsFor(prepared, facts, context.gates, healthyRefs, context.site.nowMs),
       },
       cause,
     );

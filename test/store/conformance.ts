@@ -8,6 +8,7 @@ import { keptMessages } from './conformance/kept-messages.js';
 import { publishedViews } from './conformance/published-views.js';
 import { races } from './conformance/races.js';
 import { readers } from './conformance/readers.js';
+import { rotation } from './conformance/rotation.js';
 import { roundTrips } from './conformance/round-trips.js';
 import { sealingKeys } from './conformance/sealing-keys.js';
 import { secretsAndProofs } from './conformance/secrets.js';
@@ -52,6 +53,7 @@ export function storeConformance(name: string, make: MakeDatabase): void {
     sealingKeys(make);
     publishedViews(make);
     roundTrips(make);
+    rotation(make);
     races(make);
   });
 }

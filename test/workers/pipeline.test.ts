@@ -479,6 +479,7 @@ describe('commands', () => {
       volumeId: newGuid(),
       keyId: newGuid(),
       deadlineMs: n,
+      ...{ origin: 'DISCLOSURE' as const, notBeforeMs: 0, round: 1, delivered: true },
     }));
     const crowded = faulty(store, {
       classify: async (candidates) =>

@@ -45,7 +45,7 @@ export const CLASSIFY_BATCH = `
                       WHERE k.KeyId = j.KeyId AND k.VolumeId = r.VolumeId AND ${provenReadably('r.ClientId')})
     ORDER BY LOWER(CONVERT(char(36), r.VolumeId)), LOWER(CONVERT(char(36), j.KeyId))) u;
 
-  SELECT t.ClientId, t.Epoch, t.Sequence, t.Digest
+  SELECT t.ClientId, t.Epoch, t.Sequence, t.Digest, t.OtherManagers
   FROM ${CLIENTS} JOIN MPE_ClientStates t ON t.ClientId = c.ClientId;
 
   SELECT e.ClientId, e.Epoch,
@@ -59,15 +59,26 @@ export const CLASSIFY_BATCH = `
   FROM OPENJSON(@epochs) WITH (ClientId uniqueidentifier '$.ClientId', Epoch int '$.Epoch') e;
   ${SELECT_SEQUENCE_TWINS}
 
-  SELECT DISTINCT c.ClientId, r.RequestId, r.VolumeId, r.KeyId, r.Deadline
+  SELECT DISTINCT c.ClientId, r.RequestId, r.VolumeId, r.KeyId, r.Deadline, r.Origin, r.NotBefore, r.Round,
+    CASE WHEN EXISTS (SELECT 1 FROM MPE_RotationDeliveries d
+                      WHERE d.RequestId = r.RequestId AND d.ClientId = c.ClientId AND d.Round = r.Round)
+         THEN 1 ELSE 0 END AS Delivered
   FROM ${CLIENTS}
   JOIN MPE_KeyProofs p ON p.ClientId = c.ClientId
   JOIN MPE_Keys k ON k.SecretId = p.SecretId AND k.Kind = 1
   JOIN MPE_RotationRequests r ON r.VolumeId = k.VolumeId AND r.KeyId = k.KeyId AND r.ClosedAt IS NULL
-  WHERE NOT EXISTS (SELECT 1 FROM MPE_Keys n
-                    WHERE n.VolumeId = r.VolumeId AND n.Kind = 1 AND n.KeyId <> r.KeyId
-                      AND n.FirstStoredAt >= r.OpenedAt
-                      AND NOT EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = n.KeyId));
+  WHERE NOT EXISTS (
+    SELECT 1 FROM MPE_Keys n JOIN MPE_KeyProofs a ON a.SecretId = n.SecretId AND a.ClientId = p.ClientId
+    WHERE n.VolumeId = r.VolumeId AND n.Kind = 1 AND n.KeyId <> r.KeyId
+      AND (a.Epoch > p.Epoch OR (a.Epoch = p.Epoch AND a.Sequence >= p.Sequence))
+      AND NOT EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = n.KeyId)
+      AND EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = n.SecretId)
+      AND NOT EXISTS (
+        SELECT 1 FROM MPE_KeyProofs o
+          JOIN MPE_Exposures x ON x.KeyId = r.KeyId AND x.VolumeId = r.VolumeId
+          JOIN MPE_ExposureRanks q ON q.ExposureId = x.ExposureId AND q.ClientId = o.ClientId
+        WHERE o.SecretId = n.SecretId
+          AND (o.Epoch < q.Epoch OR (o.Epoch = q.Epoch AND o.Sequence <= q.Sequence))));
 
   SELECT q.N
   FROM OPENJSON(@rotations) WITH (N int '$.N', ClientId uniqueidentifier '$.ClientId',

@@ -1,7 +1,8 @@
 import type { Guid } from '../../protocol/guid.js';
-import type { Classified, CommitCandidate, Rank, RotationRequestRow } from '../site-store.js';
+import { ROTATION_ORIGINS } from '../rotation-store.js';
+import type { Classified, CommitCandidate, OpenRotation, Rank } from '../site-store.js';
 import { CLASSIFY_BATCH } from './classify-batch.js';
-import { bigInteger, bytes, flag, guid, integer, time } from './columns.js';
+import { bigInteger, bytes, flag, guid, integer, json, time, word } from './columns.js';
 import { distinct, hexOf, type JsonRow } from './json-rows.js';
 import { outcomeFromRow } from './outcomes.js';
 import { rowsOf } from './parameters.js';
@@ -116,6 +117,7 @@ class Facts {
       readable: pairs((this.#readable.get(clientId) ?? []).filter((row) => own.has(guid(row, 'VolumeId')))),
       unreadable: pairs(this.#unreadable.get(clientId) ?? []),
       stateRank: state === undefined ? null : rankOf(state),
+      otherManagers: state === undefined ? [] : json(state, 'OtherManagers'),
       highestSequence: epoch === undefined ? 0n : highestOf(epoch),
       sequenceTwin: this.#twins.has(n),
       registerAnew: epoch !== undefined && flag(epoch, 'IsClone'),
@@ -151,12 +153,16 @@ function highestOf(row: SqlRow): bigint {
     .reduce((highest, sequence) => (sequence > highest ? sequence : highest), 0n);
 }
 
-const rotationRequest = (row: SqlRow): RotationRequestRow => ({
+const rotationRequest = (row: SqlRow): OpenRotation => ({
   requestId: guid(row, 'RequestId'),
   volumeId: guid(row, 'VolumeId'),
   keyId: guid(row, 'KeyId'),
   deadlineMs: time(row, 'Deadline'),
+  origin: word(row, 'Origin', ROTATION_ORIGINS),
+  notBeforeMs: time(row, 'NotBefore'),
+  round: integer(row, 'Round'),
+  delivered: flag(row, 'Delivered'),
 });
 
-const byDeadline = (a: RotationRequestRow, b: RotationRequestRow): number =>
+const byDeadline = (a: OpenRotation, b: OpenRotation): number =>
   a.deadlineMs - b.deadlineMs || (a.requestId < b.requestId ? -1 : 1);

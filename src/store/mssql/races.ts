@@ -19,6 +19,7 @@ const MEETING_POINTS = [
   'PK_MPE_ClientStates',
   'PK_MPE_ClientUsers',
   'PK_MPE_RotationReports',
+  'PK_MPE_RotationDeliveries',
   'PK_MPE_ClientFlags',
 ];
 

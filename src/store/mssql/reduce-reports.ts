@@ -93,3 +93,13 @@ export function rotationRows(plans: readonly CommitPlan[]): JsonRow[] {
   );
   return distinct(rows, ['RequestId', 'ClientId', 'MessageId']);
 }
+
+/** Rotation commands that replies carry to a client for the first time in their round. */
+export function deliveryRows(plans: readonly CommitPlan[]): JsonRow[] {
+  const rows = plans.flatMap(({ candidate: { clientId }, deliveries, atMs }) =>
+    (deliveries ?? []).map(({ requestId, round }) => ({
+      ...{ RequestId: requestId, ClientId: clientId, Round: round, FirstDeliveredAt: sqlTime(atMs) },
+    })),
+  );
+  return distinct(rows, ['RequestId', 'ClientId', 'Round']);
+}

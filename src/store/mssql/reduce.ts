@@ -3,7 +3,7 @@ import type { CommitPlan, OutcomeRow, SecretIdentity } from '../site-store.js';
 import { distinct, hexOf, type JsonRow } from './json-rows.js';
 import { jsonText } from './json-text.js';
 import { sqlTime } from './parameters.js';
-import { reportRows, rotationRows, stateRows } from './reduce-reports.js';
+import { deliveryRows, reportRows, rotationRows, stateRows } from './reduce-reports.js';
 import {
   broughtSecrets,
   keyRow,
@@ -41,6 +41,7 @@ export interface Reduction {
   readonly states: readonly JsonRow[];
   readonly users: readonly JsonRow[];
   readonly rotations: readonly JsonRow[];
+  readonly deliveries: readonly JsonRow[];
   /** Places of plans that share their (client, epoch, sequence) with another message of the group. */
   readonly twins: ReadonlySet<number>;
   /** Messages that are neither kept sealed nor dead any more. */
@@ -79,6 +80,7 @@ export function reduce(plans: readonly CommitPlan[]): Reduction {
     reports: reportRows(effective),
     ...stateRows(effective),
     rotations: rotationRows(effective),
+    deliveries: deliveryRows(plans),
     twins: twinsOf(plans),
     resolved: distinct(
       plans

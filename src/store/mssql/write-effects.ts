@@ -48,7 +48,7 @@ function parameters(
     ...{ keySecrets: rowsOf(keySecrets), keyContents, authSecrets: rowsOf(authSecrets), authContents },
     ...{ keyProofs: rowsOf(group.keyProofs), authProofs: rowsOf(group.ownerAuthProofs) },
     ...{ reports: rowsOf(group.reports), states: rowsOf(group.states), users: rowsOf(group.users) },
-    ...{ rotations: rowsOf(group.rotations), flags: rowsOf(flags) },
+    ...{ rotations: rowsOf(group.rotations), deliveries: rowsOf(group.deliveries), flags: rowsOf(flags) },
     ...{ resolved: rowsOf(group.resolved), secretIds: rowsOf(group.secretIds) },
   };
 }
@@ -188,6 +188,14 @@ const BATCH = `
   WHERE NOT EXISTS (SELECT 1 FROM MPE_RotationReports t WHERE t.RequestId = j.RequestId
                       AND t.ClientId = j.ClientId AND t.MessageId = j.MessageId)
   ORDER BY j.RequestId, j.ClientId, j.MessageId;
+
+  INSERT INTO MPE_RotationDeliveries (RequestId, ClientId, Round, FirstDeliveredAt)
+  SELECT j.RequestId, j.ClientId, j.Round, j.FirstDeliveredAt
+  FROM OPENJSON(@deliveries) WITH (RequestId uniqueidentifier '$.RequestId', ClientId uniqueidentifier '$.ClientId',
+    Round int '$.Round', FirstDeliveredAt datetime2(3) '$.FirstDeliveredAt') j
+  WHERE NOT EXISTS (SELECT 1 FROM MPE_RotationDeliveries t WHERE t.RequestId = j.RequestId
+                      AND t.ClientId = j.ClientId AND t.Round = j.Round)
+  ORDER BY j.RequestId, j.ClientId, j.Round;
 
   INSERT INTO MPE_ClientFlags (ClientId, Flag, Epoch, FlaggedAt, Detail)
   SELECT j.ClientId, 'CLONE', j.Epoch, j.FlaggedAt, j.Detail

@@ -58,6 +58,16 @@ function writeMessage(c: Connection, plan: CommitPlan): number {
     if (!written) throw new Raced();
   }
   const keysWritten = plan.effects ? writeEffects(c, plan) : 0;
+  for (const { requestId, round } of plan.deliveries ?? []) {
+    c.run(
+      `INSERT INTO MPE_RotationDeliveries (RequestId, ClientId, Round, FirstDeliveredAt) VALUES (?, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+      requestId,
+      clientId,
+      round,
+      plan.atMs,
+    );
+  }
   if (twin) {
     flagClone(c, clientId, rank.epoch, plan.atMs, `two messages have sequence ${rank.sequence.toString()}`);
   }

@@ -1,6 +1,7 @@
 import type { Guid } from '../../protocol/guid.js';
-import type { Classified, CommitCandidate, Rank, RotationRequestRow } from '../site-store.js';
-import { bigInteger, bytes, guid, integer, text } from './columns.js';
+import { ROTATION_ORIGINS } from '../rotation-store.js';
+import type { Classified, CommitCandidate, OpenRotation, Rank } from '../site-store.js';
+import { bigInteger, bytes, flag, guid, integer, json, text, word } from './columns.js';
 import type { Connection } from './connection.js';
 import { findOutcome } from './outcomes.js';
 
@@ -19,7 +20,7 @@ function classifyOne(c: Connection, candidate: CommitCandidate): Classified {
     healthy: healthySecrets(c, candidate),
     readable: readable(c, candidate),
     unreadable: unreadable(c, clientId),
-    stateRank: stateRank(c, clientId),
+    ...state(c, clientId),
     highestSequence: highestSequence(c, clientId, rank.epoch),
     sequenceTwin: hasSequenceTwin(c, clientId, messageId, rank),
     registerAnew: isClone(c, clientId, rank.epoch),
@@ -76,13 +77,19 @@ function unreadable(c: Connection, clientId: Guid): Set<string> {
   return new Set(rows.map((row) => text(row, 'Pair')));
 }
 
-function stateRank(c: Connection, clientId: Guid): Rank | null {
-  const row = c.get('SELECT Epoch, Sequence, Digest FROM MPE_ClientStates WHERE ClientId = ?', clientId);
-  if (row === undefined) return null;
+function state(c: Connection, clientId: Guid): Pick<Classified, 'stateRank' | 'otherManagers'> {
+  const row = c.get(
+    'SELECT Epoch, Sequence, Digest, OtherManagers FROM MPE_ClientStates WHERE ClientId = ?',
+    clientId,
+  );
+  if (row === undefined) return { stateRank: null, otherManagers: [] };
   return {
-    epoch: integer(row, 'Epoch'),
-    sequence: bigInteger(row, 'Sequence'),
-    digest: bytes(row, 'Digest'),
+    stateRank: {
+      epoch: integer(row, 'Epoch'),
+      sequence: bigInteger(row, 'Sequence'),
+      digest: bytes(row, 'Digest'),
+    },
+    otherManagers: json(row, 'OtherManagers'),
   };
 }
 
@@ -130,32 +137,44 @@ function isClone(c: Connection, clientId: Guid, epoch: number): boolean {
 }
 
 /**
- * Open requests for keys that this client has proven, until a key of the same volume that was
- * never exposed is stored after the request was opened (E1 of the design): from then on the client
- * knows what to do, and only evidence closes the request.
+ * Open requests for keys that this client has proven, until it has committed a key of the same volume
+ * that was never exposed and is new (E1 of the design, as src/recovery/rotation/evidence.ts reads it):
+ * proven above the client's rank at the exposures, by nobody at or below its own. From then on the
+ * client knows what to do, and only evidence closes the request.
  */
-function openRotations(c: Connection, clientId: Guid): RotationRequestRow[] {
-  return c
-    .all(
-      `SELECT DISTINCT r.RequestId, r.VolumeId, r.KeyId, r.Deadline
-       FROM MPE_KeyProofs p
-         CROSS JOIN MPE_Keys k ON k.SecretId = p.SecretId
-         CROSS JOIN MPE_RotationRequests r ON r.VolumeId = k.VolumeId AND r.KeyId = k.KeyId AND r.ClosedAt IS NULL
-       WHERE p.ClientId = ? AND k.Kind = 1
-         AND NOT EXISTS (SELECT 1 FROM MPE_Keys n
-                         WHERE n.VolumeId = r.VolumeId AND n.Kind = 1 AND n.KeyId <> r.KeyId
-                           AND n.FirstStoredAt >= r.OpenedAt
-                           AND NOT EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = n.KeyId))
-       ORDER BY r.Deadline, r.RequestId`,
-      clientId,
-    )
-    .map((row) => ({
-      requestId: guid(row, 'RequestId'),
-      volumeId: guid(row, 'VolumeId'),
-      keyId: guid(row, 'KeyId'),
-      deadlineMs: integer(row, 'Deadline'),
-    }));
+function openRotations(c: Connection, clientId: Guid): OpenRotation[] {
+  return c.all(OPEN_ROTATIONS, clientId).map((row) => ({
+    requestId: guid(row, 'RequestId'),
+    volumeId: guid(row, 'VolumeId'),
+    keyId: guid(row, 'KeyId'),
+    deadlineMs: integer(row, 'Deadline'),
+    origin: word(row, 'Origin', ROTATION_ORIGINS),
+    notBeforeMs: integer(row, 'NotBefore'),
+    round: integer(row, 'Round'),
+    delivered: flag(row, 'Delivered'),
+  }));
 }
+
+const OPEN_ROTATIONS = `
+  SELECT DISTINCT r.RequestId, r.VolumeId, r.KeyId, r.Deadline, r.Origin, r.NotBefore, r.Round,
+    EXISTS (SELECT 1 FROM MPE_RotationDeliveries d
+            WHERE d.RequestId = r.RequestId AND d.ClientId = p.ClientId AND d.Round = r.Round) AS Delivered
+  FROM MPE_KeyProofs p
+    CROSS JOIN MPE_Keys k ON k.SecretId = p.SecretId
+    CROSS JOIN MPE_RotationRequests r ON r.VolumeId = k.VolumeId AND r.KeyId = k.KeyId AND r.ClosedAt IS NULL
+  WHERE p.ClientId = ? AND k.Kind = 1
+    AND NOT EXISTS (
+      SELECT 1 FROM MPE_Keys n CROSS JOIN MPE_KeyProofs a ON a.SecretId = n.SecretId AND a.ClientId = p.ClientId
+      WHERE n.VolumeId = r.VolumeId AND n.Kind = 1 AND n.KeyId <> r.KeyId
+        AND (a.Epoch, a.Sequence) >= (p.Epoch, p.Sequence)
+        AND NOT EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = n.KeyId)
+        AND EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = n.SecretId)
+        AND NOT EXISTS (
+          SELECT 1 FROM MPE_KeyProofs o
+            CROSS JOIN MPE_Exposures x ON x.KeyId = r.KeyId AND x.VolumeId = r.VolumeId
+            CROSS JOIN MPE_ExposureRanks q ON q.ExposureId = x.ExposureId AND q.ClientId = o.ClientId
+          WHERE o.SecretId = n.SecretId AND (o.Epoch, o.Sequence) <= (q.Epoch, q.Sequence)))
+  ORDER BY r.Deadline, r.RequestId`;
 
 /** The report names an open request for a key that this client has proven. */
 function rotationKnown(c: Connection, candidate: CommitCandidate): boolean {

@@ -202,7 +202,9 @@ export function readers(make: MakeDatabase): void {
         candidate(report(2, 1)),
         candidate(report(3, 1, { client: 2 })),
       ]);
-      expect(holder?.rotations).toEqual([request]);
+      expect(holder?.rotations).toEqual([
+        { ...request, origin: 'OPERATOR', notBeforeMs: 0, round: 1, delivered: false },
+      ]);
       expect(stranger?.rotations).toEqual([]);
       await send(store, [report(4, 4)], { atMs: T0 + 5 });
       expect((await store.classify([candidate(report(5, 4))]))[0]?.rotations).toEqual([]);
