@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { z } from 'zod';
 import { MpeError } from '../ops/errors.js';
+import { auditOf, type AuditSettings } from './audit-settings.js';
 import { channelProblems, entraOf, type GatewayChannels, type GatewayLimits } from './channels.js';
 import type { Listen } from './forms.js';
 import type { AddressRange } from './gateway-forms.js';
@@ -70,6 +71,8 @@ export interface Config {
     /** The portals and the API. */
     readonly service: RecoveryServiceSettings;
   };
+  /** Disclosure and audit. */
+  readonly audit: AuditSettings;
   readonly quarantineMax: number;
   readonly deadLetterMax: number;
   readonly outcomeRetentionDays: number;
@@ -198,6 +201,7 @@ export function loadConfig(env: Environment = process.env): Config {
       rotationDeadlineMs: 3_600_000 * need('MPE_RECOVERY_ROTATION_DEADLINE_HOURS'),
       service: recoveryServiceOf(read, need, problems),
     },
+    audit: auditOf(read, need, home, problems),
     quarantineMax: need('MPE_QUARANTINE_MAX'),
     deadLetterMax: need('MPE_DEAD_LETTER_MAX'),
     outcomeRetentionDays: need('MPE_OUTCOME_RETENTION_DAYS'),

@@ -9,6 +9,7 @@ export {
 } from './config.js';
 export { assertTestSettings, clockOf } from './test-settings.js';
 export type { EntraSettings, GatewayChannels, GatewayLimits } from './channels.js';
+export type { AuditSettings } from './audit-settings.js';
 export type { OidcSettings, RecoveryServiceSettings } from './recovery-settings.js';
 export { ROLE_NAMES, type GroupRoles, type RoleName } from './recovery-forms.js';
 export type { AddressRange } from './gateway-forms.js';

@@ -17,6 +17,7 @@ import {
   wholeNumber,
 } from './forms.js';
 import { addressRanges, exactText, guidText, httpsUrl, paths, rateLimit, someOf } from './gateway-forms.js';
+import { AUDIT_SETTINGS } from './audit-settings.js';
 import { RECOVERY_SETTINGS } from './recovery-settings.js';
 import { setting } from './setting.js';
 
@@ -279,6 +280,7 @@ export const SETTINGS = {
     about: 'An exposed key that is not replaced after this time is overdue.',
   }),
   ...RECOVERY_SETTINGS,
+  ...AUDIT_SETTINGS,
   MPE_QUARANTINE_MAX: setting({
     form: wholeNumber(0, 100_000_000, 'messages'),
     fallback: '100000',

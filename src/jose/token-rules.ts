@@ -7,7 +7,7 @@
 export type JweType = 'mpe-env' | 'mpe-dk' | 'mpe-sk' | 'mpe-reply';
 /** Tokens that are signed. */
 export type JwsType =
-  'mpe-msg+jws' | 'mpe-reg+jws' | 'mpe-token+jws' | 'mpe-site+jws' | 'mpe-root+jws' | 'mpe-access+jwt';
+  'mpe-msg+jws' | 'mpe-reg+jws' | 'mpe-token+jws' | 'mpe-site+jws' | 'mpe-root+jws' | 'mpe-access+jwt' | 'mpe-audit+jws';
 /** The exact `typ` header of a token. */
 export type TokenType = JweType | JwsType;
 
@@ -74,6 +74,8 @@ export const TOKEN_RULES: Readonly<Record<TokenType, TokenRule>> = {
   'mpe-site+jws': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 128 * KIB },
   /** The old root's word for the new one, inside a site document. */
   'mpe-root+jws': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 4 * KIB },
+  /** A checkpoint of the audit. */
+  'mpe-audit+jws': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 2 * KIB },
   /** A site token. */
   'mpe-access+jwt': { form: 'JWS', algs: ['ES256'], kid: THUMBPRINT, maxChars: 4 * KIB },
 };

@@ -129,6 +129,11 @@ const KINDS: readonly Kind[] = [
     what: 'its private key: reads stored keys',
     secret: true,
   },
+  {
+    path: /^recovery\/audit-key\.json$/,
+    what: 'audit key: signs checkpoints of the audit',
+    secret: true,
+  },
 ];
 
 /** What a look at a file came to. */

@@ -10,6 +10,7 @@
  *     worker/worker-secret.json          opens the sealing keys and the fingerprint key
  *     worker/BitLockerManagement_CERT.pem
  *     recovery/BitLockerManagement_CERT.pem, BitLockerManagement_CERT-key.pem
+ *     recovery/audit-key.json            signs checkpoints of the audit
  *
  * Later certificates lie beside the first one, see held-certificates.ts.
  */
@@ -34,6 +35,7 @@ export const KEY_FILES = {
   workerCertificate: 'worker/BitLockerManagement_CERT.pem',
   certificate: 'recovery/BitLockerManagement_CERT.pem',
   certificateKey: 'recovery/BitLockerManagement_CERT-key.pem',
+  auditKey: 'recovery/audit-key.json',
 } as const;
 
 /** What of it is secret: mode 0600 in a folder of mode 0700. */
@@ -44,6 +46,7 @@ const PRIVATE: ReadonlySet<string> = new Set([
   KEY_FILES.tlsKey,
   KEY_FILES.workerSecret,
   KEY_FILES.certificateKey,
+  KEY_FILES.auditKey,
 ]);
 
 /** Later certificates keep their keys in `recovery/` too, see held-certificates.ts; other roots in `root/`. */

@@ -14,6 +14,8 @@ export interface SiteMaterial {
   readonly rootKey: PrivateJwk;
   /** ES256. */
   readonly tokenKey: PrivateJwk;
+  /** ES256; signs checkpoints of the audit. */
+  readonly auditKey: PrivateJwk;
   /** In the order in which the site document offers them. */
   readonly sealingKeys: readonly PrivateJwk[];
   readonly workerSecret: WorkerSecret;
@@ -49,6 +51,7 @@ export async function makeSiteMaterial(options: SiteMaterialOptions): Promise<Si
     sealingKeys,
     rootKey: given.rootKey ?? (await generatePrivateKey('ES256')),
     tokenKey: given.tokenKey ?? (await generatePrivateKey('ES256')),
+    auditKey: given.auditKey ?? (await generatePrivateKey('ES256')),
     workerSecret: given.workerSecret ?? { id: newGuid(), key: randomBytes(32) },
     fingerprintKey: given.fingerprintKey ?? { id: newGuid(), key: randomBytes(32) },
     certificate: withCertificate ? (given.certificate ?? (await createCertificate(nowMs))) : null,

@@ -33,6 +33,7 @@ function filesOf(material: SiteMaterial, nowMs: number): ReadonlyMap<string, str
     files.set(KEY_FILES.workerCertificate, certificate.certificatePem);
     files.set(KEY_FILES.certificate, certificate.certificatePem);
     files.set(KEY_FILES.certificateKey, certificate.keyPem);
+    files.set(KEY_FILES.auditKey, json(material.auditKey));
   }
   files.set(
     KEY_FILES.site,

@@ -4,6 +4,7 @@ import type { SiteStore } from '../../src/store/site-store.js';
 import { admissions } from './conformance/admission.js';
 import { clonesAndRegistration } from './conformance/registration.js';
 import { commits } from './conformance/commits.js';
+import { disclosure } from './conformance/disclosure.js';
 import { keptMessages } from './conformance/kept-messages.js';
 import { publishedViews } from './conformance/published-views.js';
 import { races } from './conformance/races.js';
@@ -54,6 +55,7 @@ export function storeConformance(name: string, make: MakeDatabase): void {
     publishedViews(make);
     roundTrips(make);
     rotation(make);
+    disclosure(make);
     races(make);
   });
 }

@@ -41,7 +41,7 @@ describe('the roles', () => {
   it('let a gateway write nothing, and nobody change what only grows', () => {
     for (const right of ['INSERT', 'UPDATE', 'DELETE']) expect(of('gateway', right)).toEqual([]);
     const grows =
-      /^MPE_(SiteDocuments|FingerprintKeys|DataKeys|DataKeyWraps|ClientKeys|ClientFlags|MachineEvents|Volumes|Keys|KeySecrets|KeyProofs|TpmOwnerAuths|TpmOwnerAuthSecrets|TpmOwnerAuthProofs|SecretDamage|RotationReports|Exposures|ExposureRanks|Audit|PolicyEvents)$/;
+      /^MPE_(SiteDocuments|FingerprintKeys|DataKeys|DataKeyWraps|ClientKeys|ClientFlags|MachineEvents|Volumes|Keys|KeySecrets|KeyProofs|TpmOwnerAuths|TpmOwnerAuthSecrets|TpmOwnerAuthProofs|SecretDamage|RotationReports|Exposures|ExposureRanks|Audit|IncidentMachines|PolicyEvents)$/;
     for (const kind of KINDS) {
       expect([...of(kind, 'UPDATE'), ...of(kind, 'DELETE')].filter((name) => grows.test(name))).toEqual([]);
     }

@@ -264,6 +264,20 @@ export function fillEveryTable(c: Connection): void {
   }
   run('ManagementPoints', {
     ManagementPointId: 'mp1',
+  run('AuditSinks', { SinkId: 'https x', Sequence: 9_223_372_036_854_775_807n, SavedAt: T0 });
+  const incident = {
+    Title: AWKWARD,
+    LastsMinutes: 60,
+    RotationsPerHour: 5,
+    ProposedBy: AWKWARD,
+    ProposedAt: T0,
+  };
+  run('Incidents', { ...incident, IncidentId: misc(30) });
+  run('Incidents', {
+    ...{ ...incident, IncidentId: misc(31), ConfirmedBy: 'b', ConfirmedAt: T0 + 1, EndsAt: T0 + 2 },
+    ...{ EndedBy: AWKWARD, EndedAt: T0 + 2 },
+  });
+  run('IncidentMachines', { IncidentId: misc(31), ClientId: client });
     Channel: 'HTTPS',
     Address: AWKWARD,
     FirstSeenAt: T0,
