@@ -1,20 +1,24 @@
-import { generatePrivateKey } from '../jose/index.js';
+import { certificateKeyOf, generatePrivateKey } from '../jose/index.js';
 import { isMpeError } from '../ops/errors.js';
-import type { ClientContext } from './context.js';
+import { decodeRegistrationRequest } from '../protocol/registration.js';
+import type { ClientContext, Settings } from './context.js';
 import { makeRegistration, sendRegistration } from './registration.js';
+import type { ClientState } from './state.js';
 
 /**
  * Registers a new key for the same client id, signed by the old key too. The new key and its
  * request are on disk before they are sent, so an interrupted renewal goes on with the same key.
- * Pending messages stay; they are signed with the new key from then on.
+ * Pending messages stay; they are signed with the new key from then on. Where the certificate has
+ * changed since, the request is made anew for the same key: the old one names a certificate that the
+ * channel no longer shows.
  *
  * @throws MpeError REGISTRATION_REFUSED, UNREACHABLE (call it again), NOT_AUTHENTIC.
  */
 export async function renewKey(context: ClientContext, timeoutMs: number): Promise<void> {
   const { keeper, settings } = context;
   let renewal = keeper.state.renewal;
-  if (renewal === null) {
-    const fresh = await generatePrivateKey('ES256');
+  if (renewal === null || isOutdated(renewal, settings)) {
+    const fresh = renewal?.key ?? (await generatePrivateKey('ES256'));
     const { siteGuid, clientId, key } = keeper.state;
     const request = await makeRegistration({
       siteGuid,
@@ -50,6 +54,16 @@ export async function renewKey(context: ClientContext, timeoutMs: number): Promi
     clientId: keeper.state.clientId,
     epoch: keeper.state.epoch,
   });
+}
+
+/**
+ * Whether a renewal's request names another certificate than the client has now. One that was
+ * answered stays: the old key, which would have to sign a new request, is let go by then.
+ */
+function isOutdated(renewal: NonNullable<ClientState['renewal']>, { certificate }: Settings): boolean {
+  if (certificate === null || renewal.provenFrom !== null) return false;
+  const { certificateProof } = decodeRegistrationRequest(Buffer.from(renewal.request, 'base64'));
+  return !certificateKeyOf(certificate.cert).equals(Buffer.from(certificateProof?.key ?? []));
 }
 
 /**

@@ -78,6 +78,8 @@ export class LiveSite {
       keyFolder: await openKeyFolder(this.keysDir, 'gateway'),
       log: this.#log,
       clock: systemClock(clockOffsetMs),
+      // A new revocation list, or a new key of the tenant, is seen at once.
+      bounds: { lookEveryMs: 50 },
     });
     this.#port = this.#gateway.port;
   }
