@@ -1,5 +1,5 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { LoopDelayWatch } from './loop-delay.js';
 import { VERSION } from './version.js';
 
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
@@ -16,7 +16,7 @@ type Collect = () => Promise<void> | void;
 export class Metrics {
   readonly registry = new Registry();
   readonly #collects: Collect[] = [];
-  readonly #loopDelay = monitorEventLoopDelay({ resolution: 20 });
+  readonly #loopDelay = new LoopDelayWatch();
 
   readonly ingestRequests = this.#counter('ingest_requests_total', 'HTTP requests answered', [
     'route',
@@ -62,16 +62,14 @@ export class Metrics {
       { version: VERSION, node: process.version, process: processName },
       1,
     );
-    this.#loopDelay.enable();
-    const delay = this.#gauge('event_loop_delay_seconds', 'Event loop delay since the last scrape', [
+    const delay = this.#gauge('event_loop_delay_seconds', 'Event loop delay over the last two scrapes', [
       'quantile',
     ]);
     this.onScrape(() => {
-      const seconds = (nanoseconds: number): number => (Number.isFinite(nanoseconds) ? nanoseconds / 1e9 : 0);
-      delay.set({ quantile: '0.5' }, seconds(this.#loopDelay.percentile(50)));
-      delay.set({ quantile: '0.99' }, seconds(this.#loopDelay.percentile(99)));
-      delay.set({ quantile: '1' }, seconds(this.#loopDelay.max));
-      this.#loopDelay.reset();
+      const { p50, p99, max } = this.#loopDelay.read();
+      delay.set({ quantile: '0.5' }, p50);
+      delay.set({ quantile: '0.99' }, p99);
+      delay.set({ quantile: '1' }, max);
     });
     if (defaults) collectDefaultMetrics({ register: this.registry });
   }
@@ -89,7 +87,7 @@ export class Metrics {
 
   /** Stops what measures in the background. */
   close(): void {
-    this.#loopDelay.disable();
+    this.#loopDelay.close();
     this.registry.clear();
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Metrics } from '../../src/ops/metrics.js';
 
@@ -39,6 +40,32 @@ describe('metrics', () => {
     metrics.onScrape(() => Promise.reject(new Error('Redis is away')));
     metrics.onScrape(() => metrics.queueJobs.set({ state: 'waiting' }, 7));
     expect(samples((await metrics.scrape()).text)).toContain('mpe_queue_jobs{state="waiting"} 7');
+    metrics.close();
+  });
+
+  test('a stall of the event loop is told, also where a scrape falls into it', async () => {
+    const metrics = new Metrics('worker', { defaults: false });
+    const longest = async (): Promise<number> => {
+      const { text } = await metrics.scrape();
+      return Number(/event_loop_delay_seconds\{quantile="1"\} (\S+)/.exec(text)?.[1]);
+    };
+    // Long enough for the measuring timer to tick, however busy the machine: it has begun once there is a value.
+    await expect.poll(longest).toBeGreaterThan(0);
+
+    // A stall, and the scrape that waited for its end, with no tick of the loop between them.
+    const until = performance.now() + 1500;
+    while (performance.now() < until);
+    const during = await longest();
+    const after: number[] = [during];
+    await expect.poll(async () => after.push(await longest()) && Math.max(...after)).toBeGreaterThan(1.4);
+
+    // It is not told for ever: two scrapes later it is over.
+    await sleep(50);
+    await longest();
+    await sleep(50);
+    await longest();
+    await sleep(50);
+    expect(await longest()).toBeLessThan(1.4);
     metrics.close();
   });
 
