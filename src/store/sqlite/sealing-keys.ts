@@ -30,15 +30,18 @@ export function insertSealingKey(c: Connection, row: SealingKeyRow): void {
 }
 
 /**
- * Removes a sealing key that is in the archive; false where it is not there (any more).
+ * Removes a sealing key that is in the archive, and what the file and its log hold of it; false where
+ * it is not there (any more).
  *
  * @throws MpeError VALUE_INVALID where it is not archived: it would be lost
  */
 export function removeSealingKey(c: Connection, kid: string): boolean {
-  return c.immediate(() => {
+  const removed = c.immediate(() => {
     if (c.get('SELECT 1 FROM MPE_SealingKeys WHERE Kid = ?', kid) === undefined) return false;
     if (c.get('SELECT 1 FROM MPE_SealingKeyArchive WHERE Kid = ?', kid) === undefined) throw notArchived(kid);
     c.run('DELETE FROM MPE_SealingKeys WHERE Kid = ?', kid);
     return true;
   });
+  if (removed) c.checkpoint();
+  return removed;
 }
