@@ -22,6 +22,7 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
     () => import('./commands/site-publish.js'),
   ],
   'site-keys': [() => import('./commands/site-keys.js')],
+  'gateway-keys': [() => import('./commands/gateway-keys.js')],
   up: [() => import('./commands/up.js')],
   gateway: [() => import('./commands/gateway.js')],
   worker: [() => import('./commands/worker.js')],

@@ -2,11 +2,11 @@ import type { Clock } from '../ops/clock.js';
 import type { Logger } from '../ops/log.js';
 import type { Metrics } from '../ops/metrics.js';
 import type { Guid } from '../protocol/guid.js';
-import type { PrivateJwk } from '../protocol/jwk.js';
 import type { NonceStore, ReplyBus, SubmitQueue } from '../queue/index.js';
 import type { SiteStore } from '../store/site-store.js';
 import type { Authenticator } from './authenticators/authenticator.js';
 import type { Limits } from './limits.js';
+import type { OwnKeys } from './own-keys.js';
 import type { Proxies } from './peer.js';
 import type { TokenBucket } from './rate.js';
 import type { RedisSafety } from './redis-safety.js';
@@ -27,8 +27,8 @@ export interface GatewayContext {
   readonly authenticators: readonly Authenticator[];
   readonly proxies: Proxies;
   readonly limits: Limits;
-  /** Signs site tokens. */
-  readonly tokenKey: PrivateJwk;
+  /** The token key, which signs site tokens, among them. */
+  readonly ownKeys: OwnKeys;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: Metrics;

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { Config } from '../config/config.js';
@@ -15,10 +16,11 @@ import type { SiteStore } from '../store/site-store.js';
 import { openChannels } from './authenticators/open.js';
 import type { GatewayContext } from './context.js';
 import { Limits } from './limits.js';
+import { OwnKeys } from './own-keys.js';
 import { Proxies } from './peer.js';
 import { TokenBucket } from './rate.js';
 import { RedisSafety } from './redis-safety.js';
-import { buildServer, type ServerBounds } from './server.js';
+import { buildServer, secureOptions, type ServerBounds } from './server.js';
 import { SiteView } from './site-view.js';
 
 /** What a gateway is started with. */
@@ -78,11 +80,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const view = new SiteView({ store, rootThumbprint: keyFolder.rootThumbprint, document, jws, log });
   const redisSafety = new RedisSafety(queue.redis, config.redis.allowUnsafe, log);
   const metrics = new Metrics('gateway');
+  const ownKeys = new OwnKeys({ keyFolder, site: view, log, lookEveryMs: options.bounds?.lookEveryMs });
   const expiry = new ExpiryWatch({ document: () => view.document, clock, log, metrics });
   const drain = new AbortController();
   const proxies = new Proxies(config.gateway.proxies);
   const release = async (): Promise<void> => {
     expiry.close();
+    ownKeys.close();
     view.close();
     redisSafety.close();
     await replies.close();
@@ -109,7 +113,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     authenticators: channels.authenticators,
     proxies,
     limits: new Limits(new RateLimits({ redis: queue.redis, siteGuid, log }), config.gateway.limits, proxies),
-    tokenKey: keyFolder.tokenKey(),
+    ownKeys,
     clock,
     log,
     metrics,
@@ -128,13 +132,16 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     }
     await redisSafety.start();
     server = buildServer(context, {
-      tls: config.gateway.tls ? keyFolder.tls() : null,
+      tls: config.gateway.tls ? ownKeys.tls : null,
       clientCas: channels.clientCas,
       maxConnections: config.gateway.maxConnections,
       maxConnectionsPerAddress: config.gateway.maxConnectionsPerAddress,
       largeHeaders: config.gateway.channels.methods.some((method) => LARGE.has(method)),
       bounds: options.bounds,
     });
+    const https = server.server;
+    if (https instanceof HttpsServer)
+      ownKeys.onTls((tls) => https.setSecureContext(secureOptions(tls, channels.clientCas)));
     await server.listen({ host: config.gateway.listen.host, port: config.gateway.listen.port });
     ops = await startOps(config, context);
   } catch (error) {

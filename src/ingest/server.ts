@@ -1,6 +1,7 @@
 import { constants } from 'node:crypto';
 import { createServer as createHttpServer, type Server } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
+import type { SecureContextOptions } from 'node:tls';
 import fastify, { type FastifyInstance } from 'fastify';
 import { LIMITS } from '../protocol/vocabulary.js';
 import type { GatewayContext } from './context.js';
@@ -72,11 +73,8 @@ export function buildServer(context: GatewayContext, options: ServerOptions): Fa
           : createHttpsServer(
               {
                 ...node,
-                key: tls.key,
-                cert: tls.cert,
-                minVersion: 'TLSv1.2',
                 handshakeTimeout: TIMES.handshake,
-                ...clientCertificates(options.clientCas),
+                ...secureOptions(tls, options.clientCas),
               },
               handler,
             );
@@ -107,6 +105,14 @@ export function buildServer(context: GatewayContext, options: ServerOptions): Fa
   postToken(server, context);
   getSite(server, context);
   return server;
+}
+
+/** All that decides over TLS; a later key and chain come with the same. */
+export function secureOptions(
+  tls: NonNullable<ServerTls>,
+  clientCas: readonly string[],
+): SecureContextOptions {
+  return { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2', ...clientCertificates(clientCas) };
 }
 
 /**

@@ -70,6 +70,16 @@ const KINDS: readonly Kind[] = [
     always: 'gateway/token-key.json',
   },
   {
+    path: /^gateway\/token-key-next\.json$/,
+    what: 'next token key, of a rotation that is not finished',
+    secret: true,
+  },
+  {
+    path: /^gateway\/tls-key-next\.pem$/,
+    what: 'next TLS key of the gateway, of a renewal that is not finished',
+    secret: true,
+  },
+  {
     path: /^gateway\/tls-key\.pem$/,
     what: 'TLS key of the gateway',
     secret: true,

@@ -7,6 +7,7 @@
  *     ca/ca.pem, ca/ca-key.pem           site CA: on no gateway and no worker
  *     gateway/token-key.json             signs site tokens
  *     gateway/tls-key.pem, tls-chain.pem, ca.pem
+ *     gateway/token-key-next.json, tls-key-next.pem   of a change that is not finished
  *     worker/worker-secret.json          opens the sealing keys and the fingerprint key
  *     worker/BitLockerManagement_CERT.pem
  *     recovery/BitLockerManagement_CERT.pem, BitLockerManagement_CERT-key.pem
@@ -28,7 +29,9 @@ export const KEY_FILES = {
   ca: 'ca/ca.pem',
   caKey: 'ca/ca-key.pem',
   tokenKey: 'gateway/token-key.json',
+  tokenKeyNext: 'gateway/token-key-next.json',
   tlsKey: 'gateway/tls-key.pem',
+  tlsKeyNext: 'gateway/tls-key-next.pem',
   tlsChain: 'gateway/tls-chain.pem',
   gatewayCa: 'gateway/ca.pem',
   workerSecret: 'worker/worker-secret.json',
@@ -43,7 +46,9 @@ const PRIVATE: ReadonlySet<string> = new Set([
   KEY_FILES.rootKey,
   KEY_FILES.caKey,
   KEY_FILES.tokenKey,
+  KEY_FILES.tokenKeyNext,
   KEY_FILES.tlsKey,
+  KEY_FILES.tlsKeyNext,
   KEY_FILES.workerSecret,
   KEY_FILES.certificateKey,
   KEY_FILES.auditKey,
@@ -166,6 +171,16 @@ export function readSiteFile(folder: string): SiteFile {
 /** Reads a private ES256 key. */
 export function readSigningKey(folder: string, name: string): PrivateJwk {
   return parse(folder, name, es256, readKeyFile(folder, name));
+}
+
+/** A token key beside which stands since when it signs; the first one of a site, made with it, has no time. */
+const datedKey = z.object({ madeAt: z.iso.datetime().optional() });
+
+/** Since when the token key signs, in milliseconds; null where it came with the site. */
+export function readTokenKeyTime(folder: string): number | null {
+  const name = KEY_FILES.tokenKey;
+  const { madeAt } = parse(folder, name, datedKey, readKeyFile(folder, name));
+  return madeAt === undefined ? null : Date.parse(madeAt);
 }
 
 /** The secret under which workers keep the private parts of their keys in the database. */

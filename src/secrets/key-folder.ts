@@ -15,7 +15,7 @@ import {
   type SiteFile,
   type WorkerSecret,
 } from './key-files.js';
-import { assertKeyMatches } from './certificate-file.js';
+import { readTlsPair } from './tls-pair.js';
 
 export type { WorkerSecret } from './key-files.js';
 
@@ -65,13 +65,8 @@ export class KeyFolder {
   /** TLS key and chain. Gateway. */
   tls(): GatewayTls {
     return this.#once('tls', () => {
-      const tls = {
-        key: readKeyFile(this.path, KEY_FILES.tlsKey),
-        cert: readKeyFile(this.path, KEY_FILES.tlsChain),
-        ca: readKeyFile(this.path, KEY_FILES.gatewayCa),
-      };
-      assertKeyMatches(tls.key, tls.cert, `key folder ${this.path}: ${KEY_FILES.tlsChain}`);
-      return tls;
+      const ca = readKeyFile(this.path, KEY_FILES.gatewayCa);
+      return { ...readTlsPair(this.path), ca };
     });
   }
 

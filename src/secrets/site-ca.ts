@@ -1,4 +1,4 @@
-import { generateKeyPair, type KeyObject } from 'node:crypto';
+import { createPrivateKey, generateKeyPair, type KeyObject } from 'node:crypto';
 import { isIP } from 'node:net';
 import { promisify } from 'node:util';
 import type { Guid } from '../protocol/guid.js';
@@ -29,9 +29,8 @@ export async function createSiteTls(
 ): Promise<SiteTls> {
   const caKey = await newKey();
   const ca = await signingPair(caKey);
-  const caName = `CN=mpe site CA ${siteGuid}`;
   const caCertificate = await x509.X509CertificateGenerator.createSelfSigned({
-    name: caName,
+    name: `CN=mpe site CA ${siteGuid}`,
     ...validity(nowMs, CA_YEARS),
     keys: ca.pair,
     signingAlgorithm: ca.algorithm,
@@ -42,11 +41,39 @@ export async function createSiteTls(
     ],
   });
 
-  const leafKey = await newKey();
-  const leaf = await signingPair(leafKey);
-  const leafCertificate = await x509.X509CertificateGenerator.create({
-    subject: `CN=mpe gateway ${siteGuid}`,
-    issuer: caName,
+  const caPem = pemOf(caCertificate);
+  const caKeyPem = exportKey(caKey);
+  const keyPem = await newGatewayKey();
+  return {
+    caPem,
+    caKeyPem,
+    keyPem,
+    chainPem: await issueGatewayChain({ caPem, caKeyPem }, keyPem, names, nowMs),
+  };
+}
+
+/** A private key for the TLS of gateways, PEM. */
+export async function newGatewayKey(): Promise<string> {
+  return exportKey(await newKey());
+}
+
+/**
+ * Signs a TLS certificate for the gateways' key; the chain is leaf, then CA.
+ *
+ * @param names - from {@link gatewayNames}
+ */
+export async function issueGatewayChain(
+  { caPem, caKeyPem }: Pick<SiteTls, 'caPem' | 'caKeyPem'>,
+  keyPem: string,
+  names: readonly string[],
+  nowMs: number,
+): Promise<string> {
+  const issuer = new x509.X509Certificate(caPem);
+  const ca = await signingPair(createPrivateKey(caKeyPem));
+  const leaf = await signingPair(createPrivateKey(keyPem));
+  const certificate = await x509.X509CertificateGenerator.create({
+    subject: issuer.subject.replace('CN=mpe site CA', 'CN=mpe gateway'),
+    issuer: issuer.subject,
     ...validity(nowMs, GATEWAY_YEARS),
     publicKey: leaf.pair.publicKey,
     signingKey: ca.pair.privateKey,
@@ -62,14 +89,7 @@ export async function createSiteTls(
       await x509.AuthorityKeyIdentifierExtension.create(ca.pair.publicKey),
     ],
   });
-
-  const caPem = pemOf(caCertificate);
-  return {
-    caPem,
-    caKeyPem: exportKey(caKey),
-    chainPem: pemOf(leafCertificate) + caPem,
-    keyPem: exportKey(leafKey),
-  };
+  return pemOf(certificate) + caPem;
 }
 
 async function newKey(): Promise<KeyObject> {

@@ -1,5 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { verifyAccessToken, publicPart, generatePrivateKey } from '../../src/jose/index.js';
+import {
+  generatePrivateKey,
+  issueAccessToken,
+  publicPart,
+  verifyAccessToken,
+  verifySiteDocument,
+} from '../../src/jose/index.js';
 import { newGuid } from '../../src/protocol/guid.js';
 import {
   decodeNonceReply,
@@ -7,6 +13,8 @@ import {
   decodeTokenRequest,
   encodeTokenRequest,
 } from '../../src/protocol/site-token.js';
+import { openKeyFolder } from '../../src/secrets/key-folder.js';
+import { nextSiteDocument } from '../../src/secrets/next-site-document.js';
 import { TestRedis } from '../support/redis.js';
 import { PROTOBUF, TestGateway, type TestClient } from './support.js';
 
@@ -159,5 +167,34 @@ describe('GET /v1/site', () => {
     const known = await site.call('GET', '/v1/site', { 'if-none-match': '"v0", W/"v1"' });
     expect([known.status, known.body.length]).toEqual([304, 0]);
     expect((await site.call('GET', '/v1/site', { 'if-none-match': '"v2"' })).status).toBe(200);
+  });
+});
+
+describe('a token of another gateway', () => {
+  test('under a key that a newer site document names is taken before this gateway has read it by itself', async () => {
+    const current = await verifySiteDocument(
+      (await site.store.readSiteDocument()).jws,
+      site.keyFolder.rootThumbprint,
+    );
+    const other = await generatePrivateKey('ES256');
+    const root = (await openKeyFolder(site.config.keysDir, 'operator')).rootKey();
+    const tokenKeys = [publicPart(other), ...current.tokenKeys];
+    const next = await nextSiteDocument(current, { tokenKeys }, root, Date.now());
+    const ask = async (): Promise<number> => {
+      const token = await issueAccessToken(
+        {
+          ...{ siteGuid: site.siteGuid, clientId: client.clientId, epoch: 1, lifetimeSeconds: 60 },
+          nowMs: Date.now(),
+        },
+        other,
+      );
+      const authorization = `Bearer ${token}`;
+      return (await site.call('GET', `/v1/messages/${newGuid()}`, { authorization })).status;
+    };
+    expect(await ask()).toBe(401);
+    await site.store.appendSiteDocument(next.document.version, next.jws);
+    // Strangers' tokens make it read no more than every two seconds.
+    await new Promise((resolve) => setTimeout(resolve, 2100));
+    expect(await ask()).toBe(404);
   });
 });

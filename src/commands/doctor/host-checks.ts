@@ -130,7 +130,7 @@ function renewal(path: string): string {
     return 'everything stays readable; change it: mpe certificate create, then mpe certificate rotate';
   return path.endsWith('ca.pem')
     ? 'the site CA ends: clients pin it; plan a new site CA'
-    : 'have the site CA sign a new gateway certificate and put it into gateway/';
+    : 'renew it where ca/ is: mpe gateway-keys renew-tls, then copy gateway/ to the gateways';
 }
 
 /** 30 and 7 days before: a warning; a day before and afterwards: a failure. */

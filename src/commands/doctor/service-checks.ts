@@ -118,7 +118,7 @@ async function port(context: DoctorContext, listen: Listen, tls: boolean): Promi
             `answers at ${where}: its certificate`,
             until,
             Date.now(),
-            'have the site CA sign a new one',
+            'renew it where ca/ is: mpe gateway-keys renew-tls',
           ),
         );
       else {

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { FastifyRequest } from 'fastify';
-import { verifyAccessToken } from '../../jose/index.js';
+import { peekKid, verifyAccessToken } from '../../jose/index.js';
 import type { Clock } from '../../ops/clock.js';
 import { isMpeError } from '../../ops/errors.js';
 import type { Guid } from '../../protocol/guid.js';
@@ -56,6 +56,7 @@ export class SiteTokenAuthenticator implements Authenticator {
 
   async #verify(token: string): Promise<{ readonly clientId: Guid; readonly epoch: number }> {
     const nowMs = this.#clock.now();
+    await this.#hearOfNewKey(token);
     const { version, tokenKeys } = this.#site.document;
     // A hash, so that a dump of the memory holds no tokens.
     const digest = createHash('sha256').update(token).digest('base64');
@@ -73,6 +74,18 @@ export class SiteTokenAuthenticator implements Authenticator {
         { headers: { 'www-authenticate': `${this.challenge}, error="invalid_token"` }, cause: error },
       );
     }
+  }
+
+  /** Another gateway may sign with a key that a newer document names: it is asked for, once in a while. */
+  async #hearOfNewKey(token: string): Promise<void> {
+    let kid: string;
+    try {
+      kid = peekKid(token, 'mpe-access+jwt');
+    } catch {
+      // Not a site token: refused with its reason in a moment.
+      return;
+    }
+    if (!this.#site.document.tokenKeys.some((key) => key.kid === kid)) await this.#site.current();
   }
 
   #remember(digest: string, entry: Remembered): void {

@@ -37,7 +37,7 @@ export function postToken(server: FastifyInstance, context: GatewayContext): voi
           lifetimeSeconds,
           nowMs: context.clock.now(),
         },
-        context.tokenKey,
+        await context.ownKeys.tokenKey(),
       );
       return sendProtobuf(request, reply, 200, encodeTokenReply({ accessToken, lifetimeSeconds }));
     },
