@@ -33,6 +33,8 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
   clients: [() => import('./commands/clients.js')],
   keys: [() => import('./commands/keys.js')],
   rotations: [() => import('./commands/rotations.js')],
+  accounts: [() => import('./commands/accounts.js')],
+  'break-glass': [() => import('./commands/break-glass.js')],
   'enrolment-tokens': [() => import('./commands/enrolment-tokens.js')],
   certificate: [
     () => import('./commands/certificate-create.js'),

@@ -1,10 +1,15 @@
 import type { Command } from 'commander';
 import { clockOf, loadConfig, type Config } from '../config/index.js';
+import type { Clock } from '../ops/clock.js';
 import { startOpsServer } from '../ops/http.js';
 import { createLogger, type Logger } from '../ops/log.js';
 import { Shutdown } from '../ops/shutdown.js';
 import { startRecovery, type RunningRecovery } from '../recovery/run.js';
+import { pageProblem, portalPages } from '../recovery/service/pages.js';
+import { recoveryServices } from '../recovery/service/services.js';
+import { startRecoveryService, type RecoveryService } from '../recovery/service/start.js';
 import { openStore } from '../store/open-store.js';
+import type { SiteStore } from '../store/site-store.js';
 import { obeySupervisor } from '../workers/supervisor.js';
 import { requireSite } from './with-store.js';
 
@@ -28,30 +33,56 @@ async function run(): Promise<void> {
   obeySupervisor(() => void shutdown.end('the supervising process is gone'));
   const store = await openStore(config.store, { kind: 'recovery' });
   let recovery: RunningRecovery | null = null;
+  let service: RecoveryService | null = null;
   try {
     const site = await requireSite(store);
-    recovery = await startRecovery({ config, store, log, clock: clockOf(config, site.testSite) });
-    await serveOps(config, recovery, shutdown, log);
+    const clock = clockOf(config, site.testSite);
+    recovery = await startRecovery({ config, store, log, clock });
+    service = await servePortals(config, recovery, store, clock, log);
+    await serveOps(config, recovery, service, shutdown, log);
   } catch (error) {
+    await service?.close();
     await recovery?.close();
     await store.close();
     throw error;
   }
   const running = recovery;
+  const portals = service;
+  if (portals !== null) shutdown.add({ name: 'portals', drain: () => portals.close() });
   shutdown.add({ name: 'canary', drain: () => running.close() });
   shutdown.add({ name: 'store', drain: () => store.close() });
+}
+
+/** The portals and the API; null where they are off. */
+async function servePortals(
+  config: Config,
+  { disclosure }: RunningRecovery,
+  store: SiteStore,
+  clock: Clock,
+  log: Logger,
+): Promise<RecoveryService | null> {
+  const settings = config.recovery.service;
+  if (settings.listen === null) return null;
+  return startRecoveryService({
+    ...{ settings, store, clock, log, audit: disclosure },
+    services: recoveryServices({ store, clock, log, disclosure }),
+    pages: [portalPages],
+    problemPage: pageProblem,
+  });
 }
 
 async function serveOps(
   config: Config,
   recovery: RunningRecovery,
+  service: RecoveryService | null,
   shutdown: Shutdown,
   log: Logger,
 ): Promise<void> {
   const listen = config.recovery.opsListen;
   if (listen === null) return;
   const server = await startOpsServer({
-    ...{ listen, log, checks: recovery.checks },
+    ...{ listen, log },
+    checks: { ...recovery.checks, ...(service === null ? {} : { portals: service.check }) },
     draining: () => shutdown.signal.aborted,
     metrics: () => recovery.metrics.scrape(),
   });

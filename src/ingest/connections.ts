@@ -1,6 +1,6 @@
 import type { Server } from 'node:http';
 import type { Socket } from 'node:net';
-import { networkOf, plainAddress, type Proxies } from './peer.js';
+import { networkOf, plainAddress, type Proxies } from '../ops/peer.js';
 
 /**
  * Bounds the connections of one address, from the first byte of TLS on, so that one machine that

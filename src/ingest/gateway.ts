@@ -17,7 +17,7 @@ import { openChannels } from './authenticators/open.js';
 import type { GatewayContext } from './context.js';
 import { Limits } from './limits.js';
 import { OwnKeys } from './own-keys.js';
-import { Proxies } from './peer.js';
+import { Proxies } from '../ops/peer.js';
 import { TokenBucket } from './rate.js';
 import { RedisSafety } from './redis-safety.js';
 import { buildServer, secureOptions, type ServerBounds } from './server.js';

@@ -1,7 +1,7 @@
 import type { FastifyRequest, onRequestAsyncHookHandler } from 'fastify';
 import type { GatewayLimits } from '../config/index.js';
 import type { JobChannel, LimitedKey, LimitVerdict, RateLimits } from '../queue/index.js';
-import { clientAddress, networkOf, type Proxies } from './peer.js';
+import { clientAddress, networkOf, type Proxies } from '../ops/peer.js';
 import { HttpProblem } from './problems.js';
 
 /**

@@ -33,4 +33,5 @@ export {
   type DeviceTokenFacts,
   type DeviceTokenRules,
 } from './verify-device-token.js';
+export { verifyApiToken, type ApiTokenClaims } from './verify-api-token.js';
 export { peekKid, verify } from './verify.js';

@@ -7,7 +7,8 @@ import type { VolumeType } from '../protocol/vocabulary.js';
 
 /** A user as machines name those who signed in locally. Compared without case. */
 export interface NamedAccount {
-  readonly domain: string;
+  /** null: any; for people whose machines name them by their whole address. */
+  readonly domain: string | null;
   readonly account: string;
 }
 

@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
-import { networkOf, plainAddress } from '../../src/ingest/peer.js';
+import { networkOf, plainAddress } from '../../src/ops/peer.js';
 import { newGuid } from '../../src/protocol/guid.js';
 import { connectRedis, RateLimits } from '../../src/queue/index.js';
 import { silent } from '../queue/support.js';

@@ -3,8 +3,8 @@ import type { FastifyRequest } from 'fastify';
 import type { Logger } from '../../ops/log.js';
 import type { JobChannel } from '../../queue/index.js';
 import type { ClientCertificates } from '../certificates/client-certificates.js';
-import type { Proxies } from '../peer.js';
-import { socketAddress } from '../peer.js';
+import type { Proxies } from '../../ops/peer.js';
+import { socketAddress } from '../../ops/peer.js';
 import type { Authenticator } from './authenticator.js';
 import { certificateChannel, refuseCertificate } from './certificate-channel.js';
 

@@ -4,7 +4,7 @@ import type { FastifyRequest } from 'fastify';
 import type { Logger } from '../../ops/log.js';
 import type { JobChannel } from '../../queue/index.js';
 import type { ClientCertificates } from '../certificates/client-certificates.js';
-import { socketAddress, type Proxies } from '../peer.js';
+import { socketAddress, type Proxies } from '../../ops/peer.js';
 import { HttpProblem } from '../problems.js';
 import type { Authenticator } from './authenticator.js';
 import { certificateChannel, refuseCertificate } from './certificate-channel.js';

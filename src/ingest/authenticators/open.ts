@@ -5,7 +5,7 @@ import { MpeError } from '../../ops/errors.js';
 import type { Logger } from '../../ops/log.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { ClientCertificates } from '../certificates/client-certificates.js';
-import type { Proxies } from '../peer.js';
+import type { Proxies } from '../../ops/peer.js';
 import type { SiteView } from '../site-view.js';
 import type { Authenticator } from './authenticator.js';
 import { ForwardedCertificateAuthenticator } from './forwarded-certificate.js';

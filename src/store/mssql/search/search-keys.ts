@@ -35,7 +35,7 @@ export const usersOf = (users: readonly NamedAccount[]): SqlParameters[string] =
 /** Machines that one of the users signed in to. */
 export const MACHINES_OF_USERS = `SELECT u.ClientId
   FROM OPENJSON(@users) WITH (Domain nvarchar(512) '$.d', Name nvarchar(512) '$.a') j
-    JOIN MPE_ClientUsers u ON u.Name = j.Name AND u.Domain = j.Domain`;
+    JOIN MPE_ClientUsers u ON u.Name = j.Name AND (j.Domain IS NULL OR u.Domain = j.Domain)`;
 
 /** Machines that call themselves so. */
 export const MACHINES_NAMED = `SELECT s.ClientId FROM MPE_ClientStates s WHERE s.MachineName = @machine

@@ -14,7 +14,7 @@ export function machinesOf(c: Connection, users: readonly NamedAccount[], limit:
     .all(
       `${MACHINE} WHERE m.Id IN (
          SELECT u.ClientId FROM json_each(?1) j CROSS JOIN MPE_ClientUsers u
-           ON u.Name = j.value ->> 'a' COLLATE NOCASE AND u.Domain = j.value ->> 'd' COLLATE NOCASE)
+           ON u.Name = j.value ->> 'a' COLLATE NOCASE AND (j.value ->> 'd' IS NULL OR u.Domain = j.value ->> 'd' COLLATE NOCASE))
        ORDER BY m.Name, m.Id LIMIT ?2`,
       usersJson(users),
       limit,

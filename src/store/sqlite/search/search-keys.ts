@@ -46,7 +46,7 @@ const HELD_BY = (machines: string): string =>
   `k.SecretId IN (SELECT hp.SecretId FROM (${machines}) hm CROSS JOIN MPE_KeyProofs hp ON hp.ClientId = hm.ClientId)`;
 
 const MACHINES_OF_USERS = `SELECT u.ClientId FROM json_each(?2) j CROSS JOIN MPE_ClientUsers u
-  ON u.Name = j.value ->> 'a' COLLATE NOCASE AND u.Domain = j.value ->> 'd' COLLATE NOCASE`;
+  ON u.Name = j.value ->> 'a' COLLATE NOCASE AND (j.value ->> 'd' IS NULL OR u.Domain = j.value ->> 'd' COLLATE NOCASE)`;
 
 /** The keys that machines of the users sent, under whatever volume and value. */
 const OF_USERS = `EXISTS (

@@ -1,0 +1,155 @@
+import { isMpeError } from '../../ops/errors.js';
+import { newGuid } from '../../protocol/guid.js';
+import { searchDigits } from '../../store/search-digits.js';
+import type { KeySearch, NamedAccount, SearchedKey, SearchStore } from '../../store/search-store.js';
+import { recordEvent, type AuditContext } from '../audit/record.js';
+import { mustNameUser } from '../roles.js';
+import type { Caller, EndUser, KeyLine, KeyQuery, SearchAnswer } from '../services.js';
+import { accountsOf } from './accounts-of.js';
+
+/** Keys that one answer lists. */
+const MOST = 50;
+
+/** What searches need. */
+export interface SearchContext {
+  readonly search: SearchStore;
+  readonly audit: AuditContext;
+}
+
+/**
+ * Keys by the first digits of their ID, by machine or by user. Who must name the user finds keys of that
+ * user's machines alone. Refused searches, and those by digits that find nothing, stand in the audit.
+ */
+export async function searchKeys(
+  context: SearchContext,
+  caller: Caller,
+  query: KeyQuery,
+  endUser: EndUser | undefined,
+): Promise<SearchAnswer> {
+  const named = endUser !== undefined && isGiven(endUser.domain) && isGiven(endUser.account);
+  if (mustNameUser(caller.person, 'key.search') && !named) {
+    const detail = 'The domain and the account of the user are needed.';
+    await auditSearch(context, caller, query, endUser, `USER_REQUIRED: ${detail}`);
+    return { found: 'refused', refusal: 'USER_REQUIRED', detail };
+  }
+  const search = searchOf(query);
+  if (typeof search === 'string') return { found: 'refused', refusal: 'QUERY_INVALID', detail: search };
+  const answer = await listed(context, search, named ? [endUser] : undefined);
+  if (answer.keys.length === 0 && query.by === 'key-id') {
+    await auditSearch(context, caller, query, endUser, 'NOT_FOUND: no key ID begins with these digits');
+  }
+  return { found: 'keys', ...answer };
+}
+
+/** Keys of the caller's own machines. */
+export async function searchOwnKeys(
+  context: SearchContext,
+  caller: Caller,
+  digits: string,
+): Promise<SearchAnswer> {
+  const search = searchOf({ by: 'key-id', digits });
+  if (typeof search === 'string') return { found: 'refused', refusal: 'QUERY_INVALID', detail: search };
+  const answer = await listed(context, search, accountsOf(caller.person.name));
+  if (answer.keys.length === 0) {
+    await auditSearch(
+      context,
+      caller,
+      { by: 'key-id', digits },
+      undefined,
+      'NOT_FOUND: none of their own machines sent such a key',
+    );
+  }
+  return { found: 'keys', ...answer };
+}
+
+async function listed(
+  { search: store }: SearchContext,
+  search: KeySearch,
+  users: readonly NamedAccount[] | undefined,
+): Promise<{ readonly keys: readonly KeyLine[]; readonly more: boolean }> {
+  const found = await store.keys(search, { limit: MOST + 1, ...(users === undefined ? {} : { users }) });
+  return { keys: found.slice(0, MOST).map(lineOf), more: found.length > MOST };
+}
+
+/** A row of an answered or refused look at key IDs, as the original has them. */
+export async function auditSearch(
+  { audit }: SearchContext,
+  caller: Caller,
+  query: KeyQuery,
+  endUser: EndUser | undefined,
+  detail: string,
+  more: { readonly reason?: string; readonly result?: 'Successful' | 'Failed' } = {},
+): Promise<void> {
+  const own = caller.source === 'Self-Service Portal';
+  const user = endUser ?? (query.by === 'user' ? query.user : undefined);
+  await recordEvent(
+    audit,
+    {
+      requestId: newGuid(),
+      source: caller.source,
+      person: caller.person.name,
+      helpdeskUser: caller.person.name,
+      endUser: own ? caller.person.name : user === undefined ? '' : `${user.domain}\\${user.account}`,
+      machine: query.by === 'machine' ? query.machine : '',
+      keyType: 'Recovery Key ID',
+      keyId: query.by === 'key-id' ? query.digits.slice(0, 64) : '',
+      reason: more.reason ?? '',
+      ticket: '',
+      detail,
+    },
+    more.result ?? 'Failed',
+  );
+}
+
+/** What the store searches; a text that says what is wrong. */
+function searchOf(query: KeyQuery): KeySearch | string {
+  switch (query.by) {
+    case 'key-id':
+      try {
+        return { by: 'digits', digits: searchDigits(query.digits) };
+      } catch (error) {
+        if (isMpeError(error, 'VALUE_INVALID'))
+          return 'Type the first 8 to 32 digits (0-9, A-F) of the key ID.';
+        throw error;
+      }
+    case 'machine': {
+      const [, domain = null, name = ''] = /^(?:([^\\]+)\\)?([^\\]+)$/.exec(query.machine.trim()) ?? [];
+      return name === '' ? 'Type the name of the machine.' : { by: 'machine', machine: name, domain };
+    }
+    case 'user': {
+      const { domain, account } = query.user;
+      return isGiven(domain) && isGiven(account)
+        ? { by: 'users', users: [{ domain: domain.trim(), account: account.trim() }] }
+        : 'Type the domain and the account of the user.';
+    }
+  }
+}
+
+const isGiven = (text: string): boolean => text.trim() !== '';
+
+/** A key as lists show it. */
+export function lineOf(key: SearchedKey): KeyLine {
+  const current = key.holders.some((holder) => holder.current);
+  const superseded = key.holders.map((holder) => holder.supersededAtMs).filter((at) => at !== null);
+  return {
+    keyId: key.keyId,
+    volumeId: key.volumeId,
+    volumeType: key.volumeType,
+    driveLabel: key.driveLabel,
+    firstStoredAtMs: key.firstStoredAtMs,
+    lastProvenAtMs: key.lastProvenAtMs,
+    hasPackage: key.hasPackage,
+    state: {
+      current,
+      supersededAtMs:
+        !current && superseded.length === key.holders.length && superseded.length > 0
+          ? Math.max(...superseded)
+          : null,
+      unproven: key.holders.length === 0,
+      conflicting: key.conflicting,
+      damaged: !key.readable,
+      exposedAtMs: key.exposedAtMs,
+    },
+    holders: key.holders,
+  };
+}

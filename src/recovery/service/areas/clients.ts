@@ -1,0 +1,47 @@
+import { MpeError } from '../../../ops/errors.js';
+import type { PendingRegistrationRow } from '../../../store/rows.js';
+import type { PendingClientLine, RecoveryServices } from '../../services.js';
+import type { ServicesContext } from '../services.js';
+
+/** Registrations that wait, and gateways. */
+export function clientServices({ store, clock, log }: ServicesContext): RecoveryServices['clients'] {
+  return {
+    pending: async (limit) => {
+      const rows = await store.readPendingRegistrations(limit);
+      return Promise.all(rows.map(async (row) => lineOf(row, await warningsOf(store, row))));
+    },
+    approve: async (caller, clientId, kid, tag) => {
+      if (!/^[A-Za-z0-9._-]{0,64}$/.test(tag))
+        throw new MpeError('VALUE_INVALID', 'a tag has at most 64 of A-Z a-z 0-9 . _ -');
+      const by = caller.person.name;
+      const result = await store.approveRegistration(clientId, kid, { by, tag, atMs: clock.now() });
+      if (result?.status !== 'REGISTERED' && result?.status !== 'ALREADY_REGISTERED')
+        throw new MpeError('VALUE_INVALID', `it cannot be approved: ${result?.reason ?? 'nothing waits'}`);
+      log.info({ event: 'client.approved', by, clientId, kid, tag, epoch: result.epoch });
+    },
+    reject: async (caller, clientId, kid) => {
+      if (!(await store.rejectRegistration(clientId, kid)))
+        throw new MpeError('VALUE_INVALID', 'nothing waits for this client and key');
+      log.info({ event: 'client.rejected', by: caller.person.name, clientId, kid });
+    },
+    managementPoints: async () => {
+      const points = await store.policy.managementPoints();
+      return points.map((point) => ({ ...point, service: true, detail: '' }));
+    },
+  };
+}
+
+async function warningsOf(store: ServicesContext['store'], row: PendingRegistrationRow): Promise<string[]> {
+  const client = await store.findClient(row.clientId);
+  const alike = await store.findLookAlikes(row.clientId, row);
+  return [
+    ...(client === null ? [] : [`A new key of a client that is registered, epoch ${client.epoch}.`]),
+    ...alike.sameHardware.map((other) => `The same hardware id as client ${other}.`),
+    ...alike.sameName.map((other) => `The same machine name as client ${other}.`),
+  ];
+}
+
+function lineOf(row: PendingRegistrationRow, warnings: readonly string[]): PendingClientLine {
+  const { clientId, kid, machineName, domain, hardwareId, firstAskedAtMs, lastAskedAtMs } = row;
+  return { clientId, kid, machineName, domain, hardwareId, firstAskedAtMs, lastAskedAtMs, warnings };
+}
