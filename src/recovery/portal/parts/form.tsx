@@ -31,6 +31,8 @@ interface FieldProps {
   readonly label: string;
   readonly hint?: string;
   readonly optional?: boolean;
+  /** Does not say that it is optional: nothing in its form is needed. */
+  readonly plain?: boolean;
   /** What is wrong with what was sent. */
   readonly error?: string | undefined;
 }
@@ -43,12 +45,12 @@ const described = ({ name, hint, error }: FieldProps): string | undefined => {
 
 /** Label, hint and error around a control; the control refers to them. */
 function Around({ field, children }: { readonly field: FieldProps; readonly children: Child }): View {
-  const { name, label, hint, optional, error } = field;
+  const { name, label, hint, optional, plain, error } = field;
   return (
     <div class="field">
       <label for={name}>
         {label}
-        {optional === true ? <span class="optional"> (optional)</span> : null}
+        {optional === true && plain !== true ? <span class="optional"> (optional)</span> : null}
       </label>
       {hint === undefined ? null : (
         <span class="hint" id={`${name}-hint`}>

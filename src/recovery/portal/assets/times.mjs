@@ -1,0 +1,14 @@
+// Times in the reader's own zone; UTC stays in the tooltip.
+const format = new Intl.DateTimeFormat(document.documentElement.lang || 'en', {
+  dateStyle: 'medium',
+  timeStyle: 'short',
+});
+
+export function localTimes(root) {
+  for (const time of root.querySelectorAll('time[data-local]')) {
+    const at = new Date(time.dateTime);
+    if (Number.isNaN(at.getTime())) continue;
+    time.title = time.textContent;
+    time.textContent = format.format(at);
+  }
+}

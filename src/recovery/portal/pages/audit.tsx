@@ -1,0 +1,135 @@
+import type { AuditLine } from '../../services.js';
+import { Badge } from '../parts/badge.js';
+import { SelectField, Submit, TextField } from '../parts/form.js';
+import { Page, type Frame } from '../parts/shell.js';
+import { REPORT_PAGES, SubNav } from '../parts/sub-nav.js';
+import { Table, type Column } from '../parts/table.js';
+import type { View } from '../parts/view.js';
+import { When } from '../parts/when.js';
+
+/** The filters as they stand in the address. */
+export interface AuditForm {
+  readonly user: string;
+  readonly userType: string;
+  readonly result: string;
+  readonly keyType: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Kinds of keys as the report names them. */
+export const KEY_TYPES = ['Recovery Key Password', 'Recovery Key ID', 'TPM Password Hash'] as const;
+
+const none = <span class="soft">–</span>;
+const text = (value: string): View | string => (value === '' ? none : value);
+
+/** The published columns, in their order. */
+const COLUMNS: readonly Column<AuditLine>[] = [
+  { head: 'Request date and time', cell: (line) => <When atMs={line.atMs} /> },
+  { head: 'Audit request source', cell: (line) => line.source },
+  {
+    head: 'Request result',
+    cell: (line) => <Badge tone={line.result === 'Successful' ? 'good' : 'bad'}>{line.result}</Badge>,
+  },
+  { head: 'Helpdesk user', cell: (line) => text(line.helpdeskUser) },
+  { head: 'End user', cell: (line) => text(line.endUser) },
+  { head: 'Computer', cell: (line) => text(line.machine) },
+  { head: 'Key type', cell: (line) => text(line.keyType) },
+  { head: 'Key ID', cell: (line) => (line.keyId === '' ? none : <span class="code">{line.keyId}</span>) },
+  { head: 'Reason', cell: (line) => text(line.reason) },
+  { head: 'Ticket', cell: (line) => text(line.ticket) },
+  { head: 'Detail', cell: (line) => text(line.detail) },
+];
+
+/** The recovery audit report. */
+export function AuditPage({
+  frame,
+  form,
+  lines,
+  nextHref,
+  csvHref,
+}: {
+  readonly frame: Frame;
+  readonly form: AuditForm;
+  readonly lines: readonly AuditLine[];
+  /** Older rows; null: these are the last. */
+  readonly nextHref: string | null;
+  readonly csvHref: string;
+}): View {
+  return (
+    <Page frame={frame} title="Recovery audit" section="reports">
+      <SubNav label="Reports" pages={REPORT_PAGES} person={frame.person} here="/reports/audit" />
+      <div class="row row-apart">
+        <h1>Recovery audit</h1>
+        <a class="button button-small no-print" href={csvHref}>
+          Download as CSV
+        </a>
+      </div>
+      <p class="lead">Every request for a key, the newest first: what was shown, and what was refused.</p>
+      <div class="stack spaced">
+        <Filters form={form} />
+        <Table
+          caption="Requests for keys"
+          columns={COLUMNS}
+          rows={lines}
+          keyOf={(line) => line.sequence}
+          empty="No request fits these filters."
+        />
+        {nextHref === null ? null : (
+          <div class="row">
+            <a class="button" href={nextHref}>
+              Older requests
+            </a>
+          </div>
+        )}
+      </div>
+    </Page>
+  );
+}
+
+function Filters({ form }: { readonly form: AuditForm }): View {
+  return (
+    <form method="get" action="/reports/audit" class="panel filters no-print" aria-label="Filters">
+      <SelectField
+        name="userType"
+        label="User type"
+        placeholder="Any"
+        options={[
+          ['helpdesk', 'Helpdesk user'],
+          ['end-user', 'End user'],
+        ]}
+        value={form.userType}
+        optional
+        plain
+      />
+      <TextField name="user" label="Name of the user" value={form.user} optional plain />
+      <SelectField
+        name="result"
+        label="Request result"
+        placeholder="Any"
+        options={[
+          ['Successful', 'Successful'],
+          ['Failed', 'Failed'],
+        ]}
+        value={form.result}
+        optional
+        plain
+      />
+      <SelectField
+        name="keyType"
+        label="Key type"
+        placeholder="Any"
+        options={KEY_TYPES.map((type) => [type, type] as const)}
+        value={form.keyType}
+        optional
+        plain
+      />
+      <TextField name="from" label="From (UTC)" type="date" value={form.from} optional plain />
+      <TextField name="to" label="To (UTC)" type="date" value={form.to} optional plain />
+      <div class="row">
+        <Submit tone="plain">Apply</Submit>
+        <a href="/reports/audit">Reset</a>
+      </div>
+    </form>
+  );
+}
