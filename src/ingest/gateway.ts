@@ -8,7 +8,7 @@ import { MpeError } from '../ops/errors.js';
 import { startOpsServer, type OpsServer } from '../ops/http.js';
 import type { Logger } from '../ops/log.js';
 import { Metrics } from '../ops/metrics.js';
-import { NonceStore, RateLimits, ReplyBus, SubmitQueue } from '../queue/index.js';
+import { NonceStore, Presence, RateLimits, ReplyBus, SubmitQueue } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
 import { ExpiryWatch } from '../secrets/expiry-watch.js';
 import { checkGatewayKeys } from '../secrets/site-check.js';
@@ -16,8 +16,9 @@ import type { SiteStore } from '../store/site-store.js';
 import { openChannels } from './authenticators/open.js';
 import type { GatewayContext } from './context.js';
 import { Limits } from './limits.js';
-import { OwnKeys } from './own-keys.js';
+import { managementPointOf } from './management-point.js';
 import { Proxies } from '../ops/peer.js';
+import { OwnKeys } from './own-keys.js';
 import { TokenBucket } from './rate.js';
 import { RedisSafety } from './redis-safety.js';
 import { buildServer, secureOptions, type ServerBounds } from './server.js';
@@ -164,6 +165,14 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     },
     'listening',
   );
+  // A gateway writes nothing to the database: workers note what it says of itself.
+  const presence = new Presence(queue.redis, siteGuid, {
+    role: 'gateway',
+    name: gatewayId,
+    startedAtMs: Date.now(),
+    concurrency: config.gateway.maxInFlight,
+    managementPoint: managementPointOf(config.gateway, port),
+  });
   if (!config.gateway.tls) {
     log.warn({ event: 'gateway.plain_http' }, 'TLS is off: only behind a proxy that ends TLS');
   }
@@ -176,6 +185,7 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     clearTimeout(cut);
     await running.ops?.close();
     channels.close();
+    await presence.close();
     await release();
     log.info({ event: 'gateway.closed' }, 'closed');
   };

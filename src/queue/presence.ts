@@ -11,6 +11,13 @@ export interface Present {
   readonly startedAtMs: number;
   /** Messages it works on at once. */
   readonly concurrency: number;
+  /** Of a gateway: the management point that it is. */
+  readonly managementPoint?: {
+    /** Its configured name: the same after a restart. */
+    readonly id: string;
+    readonly channel: 'HTTPS' | 'ENHANCED_HTTP' | 'HTTP';
+    readonly address: string;
+  };
 }
 
 const ANNOUNCE_EVERY_MS = 5000;

@@ -12,6 +12,8 @@ export type RotationRefusal =
   | 'OBSERVES'
   /** What the site begins by itself needs the mode MANAGE. */
   | 'NOT_MANAGED'
+  /** The client's ring is paused: what is begun by itself waits. */
+  | 'PAUSED'
   /** MBAM, a group policy or Intune manages the machine too: two that rotate lose each other's keys. */
   | 'OTHER_MANAGER';
 
@@ -29,7 +31,10 @@ export function rotationRefusal(
 ): RotationRefusal | null {
   if (policy === null) return 'NO_POLICY';
   if (policy.mode === 'OBSERVE') return 'OBSERVES';
-  if (policy.mode !== 'MANAGE' && (origin === 'MIGRATION' || origin === 'POLICY')) return 'NOT_MANAGED';
+  if (origin === 'MIGRATION' || origin === 'POLICY') {
+    if (policy.mode !== 'MANAGE') return 'NOT_MANAGED';
+    if (policy.paused) return 'PAUSED';
+  }
   return otherManagers.length > 0 && !policy.rotateBesideOthers ? 'OTHER_MANAGER' : null;
 }
 

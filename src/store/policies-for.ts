@@ -31,12 +31,18 @@ export interface EffectivePolicy {
   readonly tpmOwnerAuth: boolean;
   readonly mbamMigration: boolean;
   readonly rotateBesideOthers: boolean;
+  /** The client's ring is paused wherever a policy manages it: nothing new is begun. */
+  readonly paused: boolean;
 }
 
 /** Puts the policies of one client together; null where none applies. Those that only observe take nothing. */
-export function effectivePolicy(applying: readonly PolicyRow[]): EffectivePolicy | null {
+export function effectivePolicy(
+  applying: readonly PolicyRow[],
+  client: PolicyTarget,
+): EffectivePolicy | null {
   if (applying.length === 0) return null;
   const escrowing = applying.filter((policy) => policy.mode !== 'OBSERVE');
+  const managing = applying.filter((policy) => policy.mode === 'MANAGE');
   const strongest = Math.max(...applying.map((policy) => POLICY_MODES.indexOf(policy.mode)));
   return {
     mode: POLICY_MODES[strongest] ?? 'OBSERVE',
@@ -44,7 +50,10 @@ export function effectivePolicy(applying: readonly PolicyRow[]): EffectivePolicy
     storePackages: escrowing.some((policy) => policy.storePackages),
     removableDrives: escrowing.some((policy) => policy.removableDrives),
     tpmOwnerAuth: escrowing.some((policy) => policy.tpmOwnerAuth),
-    mbamMigration: escrowing.some((policy) => policy.mode === 'MANAGE' && policy.mbamMigration),
+    mbamMigration: managing.some((policy) => policy.mbamMigration),
     rotateBesideOthers: escrowing.some((policy) => policy.rotateBesideOthers),
+    paused:
+      managing.length > 0 &&
+      managing.every(({ rings }) => rings.some((ring) => ring.tag === client.tag && ring.state === 'PAUSED')),
   };
 }

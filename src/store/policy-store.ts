@@ -144,6 +144,8 @@ export interface PolicyStore {
     tag: string,
     options: { readonly besideOthers: boolean; readonly limit: number },
   ): Promise<readonly MigrationCandidate[]>;
+  /** Rotations that were asked for in a name since a time. */
+  begunSince(requestedBy: string, sinceMs: number): Promise<number>;
   /** Gives a client another tag, so that other policies and rings apply to it. False: no such client. */
   setClientTag(clientId: Guid, tag: string): Promise<boolean>;
   /** Notes that gateways are there. Idempotent; a moment ago counts as now. */

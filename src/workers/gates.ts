@@ -30,6 +30,8 @@ export type MessageChannel = 'INTRANET' | 'CMG';
 export interface GateInput {
   /** Policies that apply to the client: something is taken where any of them takes it. */
   readonly policies: readonly PolicyRow[];
+  /** Of the client; says in which rings it is. Default: none. */
+  readonly tag?: string;
   /** e.g. '2503'; text that is no number counts as current. */
   readonly siteVersion: string;
   /** A certificate is named in the site document, or it consents to plain text. */
@@ -62,7 +64,7 @@ function versionGate(input: GateInput, kind: GatedKind): ItemReason {
 
 /** Works out the gates for one message. */
 export function gatesFor(input: GateInput): Gates {
-  const policy = effectivePolicy(input.policies);
+  const policy = effectivePolicy(input.policies, { tag: input.tag ?? '' });
   const escrows = policy !== null && policy.mode !== 'OBSERVE';
   const takes = (taken: boolean): ItemReason => (escrows && taken ? 'NONE' : 'POLICY_REFUSED');
   const secret: ItemReason = input.mayStore ? 'NONE' : 'NO_CERTIFICATE';

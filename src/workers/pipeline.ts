@@ -11,13 +11,13 @@ import { LIMITS, REASON_TABLE } from '../protocol/vocabulary.js';
 import { bodyTypeWord } from '../protocol/wire-enums.js';
 import type { MessageJob, RegistrationJob } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
-import { policiesFor } from '../store/policies-for.js';
 import type { SecretWrite, SiteStore } from '../store/site-store.js';
 import { announce } from './announce.js';
+import { clientGates } from './client-gates.js';
 import { GroupCommitter } from './commit.js';
 import { addDeadLetter, mayRunAgain, type DeadLetterCause } from './dead-letter.js';
 import { decodeMessage } from './decode.js';
-import { gatesFor, type Gates } from './gates.js';
+import type { Gates } from './gates.js';
 import { openEnvelope } from './open.js';
 import { candidateOf, planMessage, type PlanContext } from './plan.js';
 import { quarantine } from './quarantine.js';
@@ -282,15 +282,8 @@ export class Pipeline {
     timer: StageTimer,
     attempt: number,
   ): Promise<{ kind: 'prepared'; value: Prepared; gates: Gates; quarantined: boolean } | Refusal> {
-    const { siteGuid, siteVersion } = this.site.current.site;
-    const gates = gatesFor({
-      policies: policiesFor(this.site.current.policies, { tag: verified.client.tag ?? '' }),
-      siteVersion,
-      mayStore: this.site.mayStore,
-      // No relay yet: whatever a job says of its channel, it came over the intranet.
-      channel: 'INTRANET',
-      joinType: verified.client.joinType,
-    });
+    const { siteGuid } = this.site.current.site;
+    const gates = clientGates(this.site, verified.client);
     const decoded = await timer.run('decode', () => decodeMessage(verified.payload, job, siteGuid));
     if (decoded.kind === 'refused') return decoded;
     const head = decoded.kind === 'message' ? decoded.message : decoded.head;

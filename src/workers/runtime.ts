@@ -37,6 +37,7 @@ import {
   connectRedis,
   Presence,
   QueueConsumer,
+  readPresent,
   ReplyBus,
   Strikes,
   type JobVerdict,
@@ -86,6 +87,7 @@ const SWEEP_EVERY_MS = 5000;
 const RELOAD_EVERY_MS = 10_000;
 const RELEASE_EVERY_MS = 5000;
 const PRUNE_EVERY_MS = 3_600_000;
+const POINTS_EVERY_MS = 15_000;
 
 /**
  * Checks the site, its keys and the database, then takes jobs. Redis may be away: then it waits for
@@ -159,6 +161,7 @@ class Worker implements RunningWorker {
         { name: 'sweep', everyMs: SWEEP_EVERY_MS, run: () => this.#sweep() },
         { name: 'reload', everyMs: RELOAD_EVERY_MS, run: () => pipeline.site.reload() },
         { name: 'release', everyMs: RELEASE_EVERY_MS, run: () => this.#release() },
+        { name: 'management-points', everyMs: POINTS_EVERY_MS, run: () => this.#notePoints() },
         {
           name: 'prune',
           everyMs: PRUNE_EVERY_MS,
@@ -335,6 +338,18 @@ class Worker implements RunningWorker {
     return job.data.kind === 'message'
       ? encodeMessageReply(unsealedReply(job.data.messageId, 'REJECTED', 'DEAD_LETTERED'))
       : encodeRegistrationReply(registrationReply(job.data.clientId, '', 'REFUSED', 'TEMPORARY', 0));
+  }
+
+  /** Gateways say through Redis that they are there; the row in the site database is a worker's. */
+  async #notePoints(): Promise<void> {
+    if (!this.ready()) return;
+    const present = await readPresent(this.#redis, this.#siteGuid);
+    const points = new Map(
+      present.flatMap((one) =>
+        one.managementPoint === undefined ? [] : [[one.managementPoint.id, one.managementPoint] as const],
+      ),
+    );
+    await this.#options.store.policy.recordManagementPoints([...points.values()], this.#options.clock.now());
   }
 
   /** Messages in quarantine that can be processed by now. */

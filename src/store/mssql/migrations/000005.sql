@@ -274,3 +274,8 @@ GO
 CREATE TRIGGER dbo.MPE_MachineNumbers_AppendOnly ON dbo.MPE_MachineNumbers AFTER UPDATE, DELETE AS
 IF EXISTS (SELECT 1 FROM deleted) THROW 51001, N'MPE_MachineNumbers is append-only', 1;
 GO
+
+-- What a policy begins by itself: how much in the last hour, and which volumes it has reached.
+CREATE INDEX IX_MPE_RotationRequests_Begun ON dbo.MPE_RotationRequests (RequestedBy, OpenedAt);
+CREATE INDEX IX_MPE_Exposures_Volume ON dbo.MPE_Exposures (VolumeId, Cause);
+GO

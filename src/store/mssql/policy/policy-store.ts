@@ -1,6 +1,7 @@
 import type { PolicyStore } from '../../policy-store.js';
 import type { Connection } from '../connection.js';
 import { run } from '../run.js';
+import { begunSince } from './begun-since.js';
 import { setClientTag } from './client-tag.js';
 import { coverage } from './coverage.js';
 import { importDevices } from './devices.js';
@@ -22,6 +23,8 @@ export function policyStore(c: Connection, write: Write): PolicyStore {
     ringCounts: () => run('counting rings', () => ringCounts(c)),
     migrationCandidates: (tag, options) =>
       run('looking for keys to migrate', () => migrationCandidates(c, tag, options)),
+    begunSince: (requestedBy, sinceMs) =>
+      run('counting rotations', () => begunSince(c, requestedBy, sinceMs)),
     setClientTag: (clientId, tag) => write('tagging a client', () => setClientTag(c, clientId, tag)),
     recordManagementPoints: (points, atMs) =>
       write('noting management points', () => recordManagementPoints(c, points, atMs)),

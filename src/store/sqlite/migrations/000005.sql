@@ -217,3 +217,7 @@ CREATE INDEX MPE_ClientUsers_Name ON MPE_ClientUsers (Name COLLATE NOCASE, Domai
 CREATE INDEX MPE_ClientStates_MachineName ON MPE_ClientStates (MachineName COLLATE NOCASE);
 CREATE TRIGGER MPE_MachineNumbers_NoUpdate BEFORE UPDATE ON MPE_MachineNumbers BEGIN SELECT RAISE(ABORT, 'MPE_MachineNumbers is append-only'); END;
 CREATE TRIGGER MPE_MachineNumbers_NoDelete BEFORE DELETE ON MPE_MachineNumbers BEGIN SELECT RAISE(ABORT, 'MPE_MachineNumbers is append-only'); END;
+
+-- What a policy begins by itself: how much in the last hour, and which volumes it has reached.
+CREATE INDEX MPE_RotationRequests_Begun ON MPE_RotationRequests (RequestedBy, OpenedAt);
+CREATE INDEX MPE_Exposures_Volume ON MPE_Exposures (VolumeId, Cause);

@@ -12,8 +12,7 @@ export function recordManagementPoints(
   const news = points.filter((point) => {
     const before = known.get(point.id);
     return (
-      before === undefined ||
-      before.channel !== point.channel ||
+      before?.channel !== point.channel ||
       before.address !== point.address ||
       before.lastSeenAtMs <= atMs - SEEN_EVERY_MS
     );

@@ -2,6 +2,7 @@ import type { Guid } from '../../../protocol/guid.js';
 import type { CoverageClient, CoverageFacts, CoverageVolume, PolicyStore } from '../../policy-store.js';
 import type { Connection } from '../connection.js';
 import { retryBusy } from '../retry-busy.js';
+import { begunSince } from './begun-since.js';
 import { setClientTag } from './client-tag.js';
 import { coveragePage, type CoveragePage } from './coverage.js';
 import { importDevices, readDevices } from './devices.js';
@@ -20,6 +21,8 @@ export function policyStore(c: Connection): PolicyStore {
     ringCounts: () => retryBusy('counting rings', () => ringCounts(c)),
     migrationCandidates: (tag, options) =>
       retryBusy('looking for keys to migrate', () => migrationCandidates(c, tag, options)),
+    begunSince: (requestedBy, sinceMs) =>
+      retryBusy('counting rotations', () => begunSince(c, requestedBy, sinceMs)),
     setClientTag: (clientId, tag) => retryBusy('tagging a client', () => setClientTag(c, clientId, tag)),
     recordManagementPoints: (points, atMs) =>
       retryBusy('noting management points', () => recordManagementPoints(c, points, atMs)),
