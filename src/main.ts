@@ -50,6 +50,8 @@ const COMMANDS: Readonly<Record<string, readonly (() => Promise<CommandModule>)[
     () => import('./commands/certificate-backup.js'),
     () => import('./commands/certificate-restore.js'),
   ],
+  audit: [() => import('./commands/audit.js')],
+  incident: [() => import('./commands/incident.js'), () => import('./commands/incident-print.js')],
   migrate: [() => import('./commands/migrate.js')],
   store: [() => import('./commands/store-copy.js')],
   secrets: [() => import('./commands/secrets-list.js'), () => import('./commands/secrets-verify.js')],

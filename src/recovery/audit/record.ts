@@ -14,7 +14,7 @@ import {
 /** How long writing a row may take, whatever holds the head of the chain. */
 export const WRITE_WITHIN_MS = 1_200;
 /** How long the look for a row may take whose COMMIT was not answered. */
-const LOOK_WITHIN_MS = 500;
+export const LOOK_WITHIN_MS = 500;
 
 /** What writing to the audit needs. */
 export interface AuditContext {
