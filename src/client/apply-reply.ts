@@ -184,7 +184,7 @@ function holdRefusedTpm(state: ClientState, message: StoredMessage, reply: Reply
 }
 
 /** A GUID as text, or hex where the bytes are none. */
-function idText(bytes: Uint8Array): string {
+export function idText(bytes: Uint8Array): string {
   try {
     return guidFromBytes(bytes);
   } catch {

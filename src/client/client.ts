@@ -6,8 +6,10 @@ import { byPolicy } from './by-policy.js';
 import { composeMessage } from './compose.js';
 import { tokenSource } from './device-token.js';
 import type { ClientContext, ClientOptions, Settings } from './context.js';
+import type { Drives } from './drives.js';
 import { enrolState, openState, type EnrolOptions } from './enrol.js';
 import { escrowVolumes, type VolumeInput } from './escrow.js';
+import { followCommands } from './follow.js';
 import { Pump, type DrainOptions, type DrainReport } from './pump.js';
 import { refreshSite, siteAgent } from './refresh-site.js';
 import { renewKey, resumeRenewal } from './renew-key.js';
@@ -233,6 +235,20 @@ export class MpeClient {
     await this.#context.keeper.update((state) => {
       state.heldTpmOwnerAuth = null;
     });
+  }
+
+  /**
+   * Does what the site asks for, as far as the drives are there: the next step of every rotation and the
+   * secrets that the site cannot read; see rotate.ts. The messages are on disk then. Send them and call
+   * it again: a rotation takes three rounds.
+   *
+   * @returns how many messages it made.
+   * @throws MpeError STATE_INVALID. What goes wrong with a drive is reported to the site.
+   */
+  async follow(drives: Drives): Promise<number> {
+    const made = await followCommands(this.#context, drives);
+    if (made > 0) this.#pump.wake();
+    return made;
   }
 
   /** What the site asks for now: the newest verified reply's list. */

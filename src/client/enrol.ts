@@ -145,6 +145,7 @@ async function firstState(
     heldTpmOwnerAuth: null,
     safe: {},
     commands: [],
+    rotating: [],
     commandsAtMs: 0,
     serverTimeMs: 0,
     registerAnew: false,

@@ -38,6 +38,26 @@ export type ClientEvent =
   /** Of an escrow, what the policy does not take was not sent. */
   | { readonly event: 'client.policy-holds-back'; readonly volumes: number; readonly packages: number }
   | { readonly event: 'client.commands'; readonly rotate: number; readonly escrow: number }
+  /** The events of MBAM's client, with their numbers. */
+  | {
+      readonly event: 'client.tpm-owner-auth-escrowed';
+      readonly mbamEventId: 28;
+      readonly messageId: Guid;
+    }
+  | {
+      readonly event: 'client.recovery-key-escrowed';
+      readonly mbamEventId: 29;
+      readonly volumeId: string;
+      readonly keyId: string;
+    }
+  | {
+      readonly event: 'client.recovery-key-reset';
+      readonly mbamEventId: 30;
+      readonly volumeId: Guid;
+      /** The protector that was removed. */
+      readonly keyId: Guid;
+      readonly newKeyId: Guid;
+    }
   /** The site saw this client's key or sequence twice. */
   | { readonly event: 'client.register-anew' };
 

@@ -29,6 +29,7 @@
  * client.isSafe('8c1f0b2e-55d0-4b6e-9a53-3a2c9d0c7f10', '8637036e-b379-4798-bd9e-5a0b36296de3');
  *
  * for (const command of client.commands()) console.log(command.type); // ROTATE_KEY, ESCROW
+ * while ((await client.follow(drives)) > 0) await client.drain({ timeoutMs: 60_000 });
  * for (const { keyId, reason, badGroup } of client.held()) console.log(keyId, reason, badGroup);
  * await client.close();
  * ```
@@ -47,6 +48,7 @@
 export { DEFAULT_BACKOFF, type Backoff } from './backoff.js';
 export { MpeClient, type PendingMessage } from './client.js';
 export type { ClientOptions } from './context.js';
+export { MemoryDrives, type Drives } from './drives.js';
 export type { EnrolOptions } from './enrol.js';
 export type { ProtectorInput, VolumeInput } from './escrow.js';
 export type { ClientEvent, OnEvent } from './events.js';

@@ -2,6 +2,7 @@ import { isMpeError, type MpeError } from '../ops/errors.js';
 import type { MessageReply, ReplyStatement } from '../protocol/client-message.js';
 import { decodeMessageReply } from '../protocol/message-reply.js';
 import { applyReply } from './apply-reply.js';
+import { escrowEvents, safeAmong, type EscrowEvent } from './escrow-events.js';
 import type { ClientContext } from './context.js';
 import { callGateway, problemOf, PROTOBUF } from './gateway-call.js';
 import type { HttpAnswer } from './http.js';
@@ -129,10 +130,16 @@ async function actOn(context: ClientContext, message: StoredMessage, reply: Mess
     disposition: statement.disposition,
     reason: statement.reason,
   });
+  let escrowed: EscrowEvent[] = [];
   const applied = await context.keeper.update((state) => {
     const kept = state.messages.find((one) => one.messageId === messageId);
-    return kept === undefined ? null : applyReply(state, kept, statement);
+    if (kept === undefined) return null;
+    const wasSafe = safeAmong(state, statement);
+    const result = applyReply(state, kept, statement);
+    escrowed = escrowEvents(wasSafe, state, result);
+    return result;
   });
+  for (const event of escrowed) context.settings.onEvent(event);
   await afterReply(context, statement);
   if (applied?.kind === 'settled') return applied;
   return later(`${statement.disposition} ${statement.reason}`, reply.retryAfterSeconds * 1000);

@@ -99,6 +99,20 @@ const command = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ESCROW'), volumeId: guid, keyIds: z.array(guid) }),
 ]);
 
+const rotating = z.object({
+  requestId: guid,
+  volumeId: guid,
+  /** The exposed protector. */
+  keyId: guid,
+  /** The protectors that the drive had before a new one was added; null before that. */
+  before: z.array(guid).nullable(),
+  newKeyId: guid.nullable(),
+  /** The message that brings the new key. */
+  escrowId: guid.nullable(),
+  /** The last claim that was made of it, or GONE: nothing is left to do. */
+  said: z.string(),
+});
+
 const policy = z.object({
   mode: z.enum(POLICY_MODES),
   checkIntervalMinutes: z.number(),
@@ -144,6 +158,8 @@ const clientState = z.object({
   /** `volume/key` → when a verified reply listed the key ID as committed, by the site's clock. */
   safe: z.record(z.string(), z.number()),
   commands: z.array(command),
+  /** Rotations that were begun, until the site asks for them no more. */
+  rotating: z.array(rotating).default([]),
   /** Server time of the reply that the commands came with. */
   commandsAtMs: z.number(),
   /** The last authenticated server time, 0 before the first reply. */
@@ -167,6 +183,8 @@ export type HeldTpmOwnerAuth = z.output<typeof heldTpmOwnerAuth>;
 export type KeyOutcome = z.output<typeof keyOutcome>;
 /** A message whose verified reply ended it. */
 export type SettledMessage = z.output<typeof settledMessage>;
+/** A rotation under way. */
+export type Rotating = z.output<typeof rotating>;
 /** Everything a client keeps. */
 export type ClientState = z.output<typeof clientState>;
 

@@ -49,5 +49,8 @@ export class Alarms {
   }
 }
 
+/** Whether the rotation keeper raises it, which has metrics of its own. */
+export const isRotationAlarm = (alarm: Alarm): boolean => alarm.startsWith('ROTATIONS_');
+
 /** Who looks: the first part of the event. */
-const source = (alarm: Alarm): string => (alarm.startsWith('ROTATIONS_') ? 'rotation' : 'canary');
+const source = (alarm: Alarm): string => (isRotationAlarm(alarm) ? 'rotation' : 'canary');

@@ -1,6 +1,6 @@
 import { Counter, Gauge } from 'prom-client';
 import type { Metrics } from '../ops/metrics.js';
-import { ALARMS, type Alarms } from './alarms.js';
+import { ALARMS, isRotationAlarm, type Alarms } from './alarms.js';
 
 /** The canary's metrics, in the registry of the process. */
 export class CanaryMetrics {
@@ -57,7 +57,8 @@ export class CanaryMetrics {
       help: '1 while the alarm is raised',
     });
     metrics.onScrape(() => {
-      for (const alarm of ALARMS) raised.set({ alarm }, alarms.detail(alarm) === null ? 0 : 1);
+      for (const alarm of ALARMS.filter((one) => !isRotationAlarm(one)))
+        raised.set({ alarm }, alarms.detail(alarm) === null ? 0 : 1);
     });
   }
 }

@@ -29,6 +29,10 @@ export const ROTATION_ORIGINS = [
   'POLICY',
 ] as const satisfies readonly RotationOrigin[];
 
+/** The origin that the cause of an exposure names; what has none was shown to somebody. */
+export const originOf = (cause: string): RotationOrigin =>
+  ROTATION_ORIGINS.find((origin) => origin === cause) ?? 'DISCLOSURE';
+
 /** How a request may end. */
 export const ROTATION_CLOSINGS = ['COMPLETED', 'REPLACED', 'ABANDONED'] as const;
 export type RotationClosing = (typeof ROTATION_CLOSINGS)[number];
@@ -203,6 +207,8 @@ export interface PresentKey {
 export interface ReturnedKey {
   readonly volumeId: Guid;
   readonly keyId: Guid;
+  /** Why it was exposed. */
+  readonly cause: RotationOrigin;
 }
 
 /** A place in the order of exposures. */

@@ -41,6 +41,7 @@ function state(change: Partial<ClientState> = {}): ClientState {
       heldTpmOwnerAuth: null,
       safe: {},
       commands: [],
+      rotating: [],
       commandsAtMs: 0,
       serverTimeMs: 0,
     },

@@ -10,6 +10,11 @@ import { findClient } from '../../src/store/sqlite/find-client.js';
 import { findKeys } from '../../src/store/sqlite/find-keys.js';
 import { loadMigrations, migrate } from '../../src/store/sqlite/migrate.js';
 import { pruneOutcomes } from '../../src/store/sqlite/outcomes.js';
+import { close } from '../../src/store/sqlite/rotation/close.js';
+import { open } from '../../src/store/sqlite/rotation/open.js';
+import { find, page } from '../../src/store/sqlite/rotation/page.js';
+import { presentKeys } from '../../src/store/sqlite/rotation/present-keys.js';
+import { returned } from '../../src/store/sqlite/rotation/returned.js';
 import { traceMessage } from '../../src/store/sqlite/trace-message.js';
 import { tempFolder } from '../support/temp.js';
 import { candidate, DATA_KEY, id, siteSeed, T0, testPlanner, TOKEN_HASH, type MessageSpec } from './world.js';
@@ -80,6 +85,29 @@ it('the statements of a commit and of the look-ups never walk a whole table', as
   findKeys(connection, '8637036e', 10);
   traceMessage(connection, id('message', 1));
   pruneOutcomes(connection, T0, 10);
+  const key = { volumeId: id('volume', 1), keyId: id('key', 1) };
+  open(connection, [
+    {
+      ...{
+        ...key,
+        requestId: id('misc', 20),
+        exposureId: id('misc', 20),
+        origin: 'OPERATOR',
+        requestedBy: '',
+      },
+      ...{ deadlineMs: T0, notBeforeMs: T0, atMs: T0, evenAbsent: false },
+    },
+  ]);
+  const after = { atMs: T0 - 1, requestId: id('misc', 1) };
+  expect(page(connection, { open: true }, after, 10)).toHaveLength(1);
+  for (const one of [{ volumeId: key.volumeId }, { keyId: key.keyId }, { dueBeforeMs: T0 }])
+    page(connection, { open: true, ...one }, null, 10);
+  page(connection, { open: false }, after, 10);
+  find(connection, id('misc', 20));
+  presentKeys(connection, { volumeId: key.volumeId });
+  presentKeys(connection, { clientId: id('client', 1) });
+  returned(connection, null, 10);
+  close(connection, [{ requestId: id('misc', 20), round: 1, as: 'ABANDONED', by: '', reason: '', atMs: T0 }]);
 
   expect(statements.size).toBeGreaterThan(25);
   for (const sql of statements) {

@@ -15,6 +15,7 @@ import type { Clock } from '../../ops/clock.js';
 import type { Logger } from '../../ops/log.js';
 import type {
   ExposurePosition,
+  ReturnedKey,
   RotationClosure,
   RotationFacts,
   RotationPosition,
@@ -121,22 +122,13 @@ export class RotationKeeper {
     let count = 0;
     for (let page = 0; page < RETURNED_PAGES && !signal.aborted; page += 1) {
       const { keys, next } = await store.returned(this.#walk, PAGE);
-      const terms = {
-        origin: 'POLICY',
-        requestedBy: BY,
-        nowMs: clock.now(),
-        deadlineMs,
-        perHour: null,
-      } as const;
-      const distinct = [...new Map(keys.map((key) => [`${key.volumeId}/${key.keyId}`, key])).values()];
-      for (const { keyId, volumeId, requestId, opened } of await requestKeyRotations(
-        store,
-        distinct,
-        terms,
-      )) {
-        if (!opened) continue;
+      for (const { cause, ...key } of distinct(keys)) {
+        // Asked for as it was before: a policy tells rotations by why they are asked for.
+        const terms = { origin: cause, requestedBy: BY, nowMs: clock.now(), deadlineMs, perHour: null };
+        const [asked] = await requestKeyRotations(store, [key], terms);
+        if (asked?.opened !== true) continue;
         count += 1;
-        log.warn({ event: 'rotation.key_returned', keyId, volumeId, requestId });
+        log.warn({ event: 'rotation.key_returned', ...key, requestId: asked.requestId });
       }
       this.#walk = next;
       if (next === null) break;
@@ -166,3 +158,7 @@ export class RotationKeeper {
     return report;
   }
 }
+
+const distinct = (keys: readonly ReturnedKey[]): ReturnedKey[] => [
+  ...new Map(keys.map((key) => [`${key.volumeId}/${key.keyId}`, key])).values(),
+];

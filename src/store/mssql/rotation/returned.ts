@@ -1,6 +1,6 @@
 import { NIL_GUID } from '../../../protocol/guid.js';
-import type { ExposurePosition, ReturnedKey } from '../../rotation-store.js';
-import { flag, guid, time } from '../columns.js';
+import { originOf, type ExposurePosition, type ReturnedKey } from '../../rotation-store.js';
+import { flag, guid, text, time } from '../columns.js';
 import { intOf, timeOf, wordOf } from '../parameters.js';
 import { firstSet, type Session } from '../session.js';
 
@@ -22,13 +22,17 @@ export async function returned(
   return {
     keys: rows
       .filter((row) => flag(row, 'IsBack'))
-      .map((row) => ({ keyId: guid(row, 'KeyId'), volumeId: guid(row, 'VolumeId') })),
+      .map((row) => ({
+        keyId: guid(row, 'KeyId'),
+        volumeId: guid(row, 'VolumeId'),
+        cause: originOf(text(row, 'Cause')),
+      })),
     next: ended ? null : { atMs: time(last, 'ExposedAt'), exposureId: guid(last, 'ExposureId') },
   };
 }
 
 const SELECT_PAGE = `
-  SELECT x.ExposureId, x.KeyId, x.VolumeId, x.ExposedAt,
+  SELECT x.ExposureId, x.KeyId, x.VolumeId, x.ExposedAt, x.Cause,
     CASE WHEN EXISTS (
       SELECT 1 FROM MPE_Keys k JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId
         JOIN MPE_Reports r ON r.ClientId = p.ClientId AND r.VolumeId = k.VolumeId
@@ -44,7 +48,7 @@ const SELECT_PAGE = `
                                      SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = k.KeyId
                                        AND e.VolumeId = k.VolumeId AND e.ExposedAt > o.ClosedAt)))))
     THEN 1 ELSE 0 END AS IsBack
-  FROM (SELECT TOP (@limit) e.ExposureId, e.KeyId, e.VolumeId, e.ExposedAt FROM MPE_Exposures e
+  FROM (SELECT TOP (@limit) e.ExposureId, e.KeyId, e.VolumeId, e.ExposedAt, e.Cause FROM MPE_Exposures e
         WHERE e.ExposedAt >= @afterAt
           AND (e.ExposedAt > @afterAt OR LOWER(CONVERT(char(36), e.ExposureId)) > @afterId)
         ORDER BY e.ExposedAt, LOWER(CONVERT(char(36), e.ExposureId))) x

@@ -1,5 +1,5 @@
-import type { ExposurePosition, ReturnedKey } from '../../rotation-store.js';
-import { guid, integer } from '../columns.js';
+import { originOf, type ExposurePosition, type ReturnedKey } from '../../rotation-store.js';
+import { guid, integer, text } from '../columns.js';
 import type { Connection } from '../connection.js';
 
 /** Exposed keys that came back; see {@link RotationStore.returned}. */
@@ -10,7 +10,7 @@ export function returned(
 ): { keys: ReturnedKey[]; next: ExposurePosition | null } {
   return c.snapshot(() => {
     const rows = c.all(
-      `SELECT ExposureId, KeyId, VolumeId, ExposedAt FROM MPE_Exposures
+      `SELECT ExposureId, KeyId, VolumeId, ExposedAt, Cause FROM MPE_Exposures
        WHERE (ExposedAt, ExposureId) > (?, ?) ORDER BY ExposedAt, ExposureId LIMIT ?`,
       after?.atMs ?? Number.MIN_SAFE_INTEGER,
       after?.exposureId ?? '',
@@ -18,7 +18,8 @@ export function returned(
     );
     const keys = rows.flatMap((row) => {
       const [keyId, volumeId] = [guid(row, 'KeyId'), guid(row, 'VolumeId')];
-      return c.get(IS_BACK, keyId, volumeId) === undefined ? [] : [{ keyId, volumeId }];
+      const cause = originOf(text(row, 'Cause'));
+      return c.get(IS_BACK, keyId, volumeId) === undefined ? [] : [{ keyId, volumeId, cause }];
     });
     const last = rows.at(-1);
     const ended = rows.length < limit || last === undefined;
