@@ -13,6 +13,7 @@ import { CanaryMetrics } from './canary-metrics.js';
 import { Canary } from './canary.js';
 import { disclosureContext } from './disclosure/context.js';
 import type { DisclosureContext } from './disclosure/disclose.js';
+import { ringLoop } from './policy/ring-loop.js';
 import { openRecoverySite, type RecoverySite } from './open-site.js';
 import { RecoveryReadiness } from './readiness.js';
 import { RotationKeeper } from './rotation/keeper.js';
@@ -81,6 +82,7 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
   const loop = Promise.all([
     rounds(canary, readiness, canaryMetrics, options, closing.signal),
     rotationRounds(keeper, rotationMetrics, { everyMs, log }, closing.signal),
+    ringLoop({ store, clock, log, by: `recovery ${process.pid}` }, closing.signal),
   ]);
   let closed: Promise<void> | null = null;
   return {

@@ -6,6 +6,8 @@ import { clonesAndRegistration } from './conformance/registration.js';
 import { commits } from './conformance/commits.js';
 import { disclosure } from './conformance/disclosure.js';
 import { keptMessages } from './conformance/kept-messages.js';
+import { policies } from './conformance/policies.js';
+import { coverageFacts } from './conformance/coverage.js';
 import { publishedViews } from './conformance/published-views.js';
 import { races } from './conformance/races.js';
 import { readers } from './conformance/readers.js';
@@ -52,6 +54,8 @@ export function storeConformance(name: string, make: MakeDatabase): void {
     readers(make);
     keptMessages(make);
     sealingKeys(make);
+    policies(make);
+    coverageFacts(make);
     publishedViews(make);
     roundTrips(make);
     rotation(make);
