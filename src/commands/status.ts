@@ -3,7 +3,7 @@ import { clockOf, loadConfig, type Config } from '../config/index.js';
 import { verifySiteDocument } from '../jose/site-document.js';
 import { MpeError } from '../ops/errors.js';
 import type { Guid } from '../protocol/guid.js';
-import { expiryNotice } from '../secrets/expiry-watch.js';
+import { documentExpiry, expiringHere, expiryNotice, type Expiring } from '../secrets/expiring.js';
 import { readPresent, type Present, type QueueDepth } from '../queue/index.js';
 import type { SiteCounts, SiteRow } from '../store/site-store.js';
 import { print, printJson } from './output.js';
@@ -31,6 +31,10 @@ interface Status {
     readonly durability: string;
     readonly certificate: boolean;
     readonly siteDocument: { readonly version: number; readonly expiresAtMs: number };
+    /** Site document, and the certificates that lie on this host. */
+    readonly expiring: readonly Expiring[];
+    /** Registrations that wait for an operator, counted up to a bound. */
+    readonly pending: number;
   }>;
   readonly redis: Seen<{ readonly depth: QueueDepth; readonly present: readonly Present[] }>;
   readonly gateway: Seen<{ readonly url: string }>;
@@ -41,6 +45,8 @@ const OLD_MS = 60_000;
 /** Share of a bound from which on it is told. */
 const NEARLY = 0.8;
 const GATEWAY_BOUND_MS = 3000;
+/** Waiting registrations are counted so far. */
+const PENDING_COUNTED = 1000;
 
 async function run(options: { readonly json: boolean }): Promise<void> {
   const config = loadConfig();
@@ -79,7 +85,11 @@ function lookAtDatabase(config: Config): Promise<Status['database']> {
         const certificate = document.certificateThumbprint !== null;
         const { version, expiresAtMs } = document;
         const siteDocument = { version, expiresAtMs };
-        return { site, counts: await store.counts(), durability: detail, certificate, siteDocument };
+        const pending = (await store.readPendingRegistrations(PENDING_COUNTED)).length;
+        const here = expiringHere(config.keysDir, document.certificateThumbprint);
+        const expiring = [documentExpiry(document), ...here];
+        const seen = { site, durability: detail, certificate, siteDocument, expiring, pending };
+        return { ...seen, counts: await store.counts() };
       },
       { readOnly: true },
     ),
@@ -134,11 +144,14 @@ function judge(
       degraded.push('the queue is nearly at its high-water mark');
   }
   if (database.ok) {
-    const { counts, certificate, siteDocument } = database;
+    const { counts, certificate, expiring } = database;
     if (counts.damagedSecrets > 0) degraded.push(`${counts.damagedSecrets} stored secrets cannot be read`);
     if (counts.quarantined > config.quarantineMax * NEARLY) degraded.push('quarantine is nearly full');
-    const notice = expiryNotice(siteDocument.expiresAtMs, clockOf(config, database.site.testSite).now());
-    if (notice !== null) degraded.push(notice.text);
+    const nowMs = clockOf(config, database.site.testSite).now();
+    for (const one of expiring) {
+      const notice = expiryNotice(one, nowMs);
+      if (notice !== null) degraded.push(notice.text);
+    }
     if (!certificate) degraded.push('keys are stored in PLAIN TEXT');
   }
   const state = down.length > 0 ? 'down' : degraded.length > 0 ? 'degraded' : 'ok';
@@ -159,14 +172,30 @@ function lines({ state, problems, database, redis, gateway }: Status): string[] 
     redis.ok ? `workers     ${workersText(redis.present)}` : 'workers     not known',
     ...(database.ok
       ? [
-          `clients ${database.counts.clients}  keys ${database.counts.keys}  outcomes ${database.counts.outcomes}`,
+          `clients ${database.counts.clients}  pending ${pendingText(database.pending)}  keys ${database.counts.keys}  outcomes ${database.counts.outcomes}`,
           `quarantine ${database.counts.quarantined}  dead ${database.counts.deadLetters}  undecryptable ${database.counts.damagedSecrets}/${database.counts.secrets}`,
+          `expires     ${database.expiring.map(endText).join('  ')}`,
         ]
       : []),
     '',
     state.toUpperCase(),
     ...problems.map((problem) => `  ${problem}`),
   ];
+}
+
+const THINGS = {
+  site_document: 'site document',
+  certificate: 'certificate',
+  gateway_tls: 'gateway TLS',
+} as const;
+
+function endText({ thing, expiresAtMs }: Expiring): string {
+  return `${THINGS[thing]} ${new Date(expiresAtMs).toISOString().slice(0, 10)}`;
+}
+
+/** They wait for an operator: mpe clients pending. */
+function pendingText(pending: number): string {
+  return pending < PENDING_COUNTED ? String(pending) : `${PENDING_COUNTED} or more`;
 }
 
 function workersText(present: readonly Present[]): string {

@@ -10,6 +10,7 @@ import type { Logger } from '../ops/log.js';
 import { Metrics } from '../ops/metrics.js';
 import { NonceStore, Presence, RateLimits, ReplyBus, SubmitQueue } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
+import { documentExpiry, tlsEnd } from '../secrets/expiring.js';
 import { ExpiryWatch } from '../secrets/expiry-watch.js';
 import { checkGatewayKeys } from '../secrets/site-check.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -82,7 +83,13 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const redisSafety = new RedisSafety(queue.redis, config.redis.allowUnsafe, log);
   const metrics = new Metrics('gateway');
   const ownKeys = new OwnKeys({ keyFolder, site: view, log, lookEveryMs: options.bounds?.lookEveryMs });
-  const expiry = new ExpiryWatch({ document: () => view.document, clock, log, metrics });
+  const expiry = new ExpiryWatch({
+    expiring: () => [
+      documentExpiry(view.document),
+      ...(config.gateway.tls ? [tlsEnd(ownKeys.tls.cert)] : []),
+    ],
+    ...{ clock, log, metrics },
+  });
   const drain = new AbortController();
   const proxies = new Proxies(config.gateway.proxies);
   const release = async (): Promise<void> => {

@@ -46,11 +46,12 @@ export class Metrics {
   readonly sqlRetries = this.#counter('sql_retries_total', 'Transactions tried again', ['number']);
   readonly deadLetters = this.#counter('dead_letters_total', 'Messages given up', ['reason']);
   readonly quarantined = this.#counter('quarantined_total', 'Messages put in quarantine', ['reason']);
-  readonly siteDocumentExpires = this.#gauge(
-    'site_document_expires_seconds',
-    'Time until the site document expires; below 0 since',
-    [],
-  );
+  /** Absent from a process that does not know when it is. */
+  readonly expires = {
+    site_document: this.#expires('site_document', 'the site document, with its sealing and token keys,'),
+    certificate: this.#expires('certificate', 'the BitLocker management encryption certificate'),
+    gateway_tls: this.#expires('gateway_tls', "the gateway's TLS certificate"),
+  };
   readonly dataKeys = this.#counter('data_keys_made_total', 'Data keys made', []);
 
   /**
@@ -89,6 +90,17 @@ export class Metrics {
   close(): void {
     this.#loopDelay.close();
     this.registry.clear();
+  }
+
+  /** With the quiet registration of a gauge without labels, which would say 0: expired. */
+  #expires(name: string, what: string): Gauge<never> {
+    const gauge: Gauge<never> = this.#gauge(
+      `${name}_expires_seconds`,
+      `Time until ${what} expires; below 0 since`,
+      [],
+    );
+    gauge.remove();
+    return gauge;
   }
 
   #counter<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {

@@ -45,6 +45,7 @@ import {
   type TakenJob,
 } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
+import { certificateEnd, documentExpiry } from '../secrets/expiring.js';
 import { ExpiryWatch } from '../secrets/expiry-watch.js';
 import type { SiteStore } from '../store/site-store.js';
 import { AloneGate } from './alone-gate.js';
@@ -155,7 +156,14 @@ class Worker implements RunningWorker {
     this.#redis = connectRedis(config.redis.url, 'producer');
     this.#bus = ReplyBus.open({ redisUrl: config.redis.url, siteGuid, gatewayId: null, log });
     this.#suspects = new Suspects(new Strikes(this.#redis, siteGuid), log);
-    this.#expiry = new ExpiryWatch({ document: () => pipeline.site.current.document, clock, log, metrics });
+    this.#expiry = new ExpiryWatch({
+      expiring: () => {
+        const { document } = pipeline.site.current;
+        const certificate = options.keyFolder.certificate(document.certificateThumbprint);
+        return [documentExpiry(document), ...(certificate === null ? [] : [certificateEnd(certificate)])];
+      },
+      ...{ clock, log, metrics },
+    });
     this.#housekeeping = new Housekeeping(
       [
         { name: 'sweep', everyMs: SWEEP_EVERY_MS, run: () => this.#sweep() },
