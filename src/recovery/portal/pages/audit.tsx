@@ -1,6 +1,7 @@
 import type { AuditLine } from '../../services.js';
 import { Badge } from '../parts/badge.js';
 import { SelectField, Submit, TextField } from '../parts/form.js';
+import { KeyId } from '../parts/key-state.js';
 import { Page, type Frame } from '../parts/shell.js';
 import { REPORT_PAGES, SubNav } from '../parts/sub-nav.js';
 import { Table, type Column } from '../parts/table.js';
@@ -35,7 +36,7 @@ const COLUMNS: readonly Column<AuditLine>[] = [
   { head: 'End user', cell: (line) => text(line.endUser) },
   { head: 'Computer', cell: (line) => text(line.machine) },
   { head: 'Key type', cell: (line) => text(line.keyType) },
-  { head: 'Key ID', cell: (line) => (line.keyId === '' ? none : <span class="code">{line.keyId}</span>) },
+  { head: 'Key ID', cell: (line) => (line.keyId === '' ? none : <KeyId id={line.keyId} />) },
   { head: 'Reason', cell: (line) => text(line.reason) },
   { head: 'Ticket', cell: (line) => text(line.ticket) },
   { head: 'Detail', cell: (line) => text(line.detail) },
@@ -57,7 +58,7 @@ export function AuditPage({
   readonly csvHref: string;
 }): View {
   return (
-    <Page frame={frame} title="Recovery audit" section="reports">
+    <Page frame={frame} title="Recovery audit" section="reports" wide>
       <SubNav label="Reports" pages={REPORT_PAGES} person={frame.person} here="/reports/audit" />
       <div class="row row-apart">
         <h1>Recovery audit</h1>

@@ -17,6 +17,7 @@ export function CoveragePage({
   const { machines, imported } = report.denominator;
   const recoverable = report.lines.find(({ id }) => id === 'recoverable');
   const gaps = report.lines.filter(({ id }) => id !== 'recoverable');
+  const longest = Math.max(1, ...gaps.map((line) => line.machines));
   return (
     <Page frame={frame} title="Coverage" section="reports">
       <SubNav label="Reports" pages={REPORT_PAGES} person={frame.person} here="/reports/coverage" />
@@ -31,19 +32,18 @@ export function CoveragePage({
             An operator imports all of them: <code>mpe devices import</code>.
           </Notice>
         )}
-        <div class="two">
-          <section class="panel stack" aria-labelledby="gaps-title">
-            <h2 id="gaps-title">What stands in the way</h2>
-            <ul class="bar-list">
-              {gaps.map((line) => (
-                <li key={line.id}>
-                  <Gap line={line} whole={machines} />
-                </li>
-              ))}
-            </ul>
-          </section>
-          {recoverable === undefined ? null : <Recoverable line={recoverable} whole={machines} />}
-        </div>
+        {recoverable === undefined ? null : <Recoverable line={recoverable} whole={machines} />}
+        <section class="panel stack" aria-labelledby="gaps-title">
+          <h2 id="gaps-title">What stands in the way</h2>
+          <ul class="bar-list">
+            {gaps.map((line) => (
+              <li key={line.id}>
+                <Gap line={line} whole={machines} longest={longest} />
+              </li>
+            ))}
+          </ul>
+          <p class="hint">The longest bar is the largest of them; the shares are of all machines.</p>
+        </section>
       </div>
     </Page>
   );
@@ -51,22 +51,35 @@ export function CoveragePage({
 
 function Recoverable({ line, whole }: { readonly line: CoverageLine; readonly whole: number }): View {
   return (
-    <section class="panel stack" aria-labelledby="recoverable-title">
-      <h2 id="recoverable-title">{line.label}</h2>
-      <p class="figure-number">{shareText(line.machines, whole)}</p>
-      <ShareBar part={line.machines} whole={whole} tone="good" />
-      <p class="soft">
-        {count(line.machines)} of {count(whole)} machines: every drive that they report has a key that can be
-        read here.
-      </p>
+    <section class="panel headline" aria-labelledby="recoverable-title">
+      <div>
+        <h2 id="recoverable-title">{line.label}</h2>
+        <p class="figure-number">{shareText(line.machines, whole)}</p>
+      </div>
+      <div class="stack-tight">
+        <ShareBar part={line.machines} whole={whole} tone="good" />
+        <p class="soft">
+          {count(line.machines)} of {count(whole)} machines: every drive that they report has a key that can
+          be read here.
+        </p>
+      </div>
     </section>
   );
 }
 
-function Gap({ line, whole }: { readonly line: CoverageLine; readonly whole: number }): View {
+function Gap({
+  line,
+  whole,
+  longest,
+}: {
+  readonly line: CoverageLine;
+  readonly whole: number;
+  /** The number whose bar has the full length. */
+  readonly longest: number;
+}): View {
   return (
     <>
-      <BarLine label={line.label} part={line.machines} whole={whole} tone="bad" />
+      <BarLine label={line.label} part={line.machines} whole={whole} longest={longest} tone="bad" />
       {line.examples.length === 0 ? null : (
         <details class="small">
           <summary>

@@ -25,7 +25,7 @@ export function IncidentsPage({
 }): View {
   const canOpen = frame.person !== null && may(frame.person, 'incident.open', 'other');
   return (
-    <Page frame={frame} title="Incidents" section="administration">
+    <Page frame={frame} title="Incidents" section="administration" wide>
       <SubNav
         label="Administration"
         pages={ADMINISTRATION_PAGES}

@@ -31,7 +31,7 @@ export function RotationsPage({
 }): View {
   const { person } = frame;
   return (
-    <Page frame={frame} title="Rotations" section="administration">
+    <Page frame={frame} title="Rotations" section="administration" wide>
       <SubNav
         label="Administration"
         pages={ADMINISTRATION_PAGES}

@@ -47,12 +47,15 @@ export function BarLine({
   label,
   part,
   whole,
+  longest,
   tone,
   note,
 }: {
   readonly label: string;
   readonly part: number;
   readonly whole: number;
+  /** What the full length stands for, where it is not the whole. */
+  readonly longest?: number;
   readonly tone: 'good' | 'bad';
   readonly note?: string;
 }): View {
@@ -67,7 +70,7 @@ export function BarLine({
           </span>
         </span>
       </div>
-      <ShareBar part={part} whole={whole} tone={tone} />
+      <ShareBar part={part} whole={longest ?? whole} tone={tone} />
     </div>
   );
 }

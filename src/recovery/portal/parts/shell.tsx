@@ -54,6 +54,7 @@ export function Page({
   title,
   section,
   narrow,
+  wide,
   head,
   children,
 }: {
@@ -62,6 +63,8 @@ export function Page({
   readonly section?: Section;
   /** Text width: forms and messages. */
   readonly narrow?: boolean;
+  /** Room for tables with many columns. */
+  readonly wide?: boolean;
   readonly head?: Child;
   readonly children: Child;
 }): View {
@@ -93,7 +96,7 @@ export function Page({
             {person === null ? null : <Who frame={frame} person={person} />}
           </div>
         </header>
-        <main id="content" tabindex={-1} class="page">
+        <main id="content" tabindex={-1} class={wide === true ? 'page page-wide' : 'page'}>
           <div class={narrow === true ? 'narrow' : undefined}>{children}</div>
         </main>
         <Foot frame={frame} />
