@@ -17,7 +17,6 @@ const NEVER: readonly number[] = [400, 413, 422];
  */
 export class HttpsTarget implements SinkTarget {
   readonly kind = 'https';
-  readonly overlap = 0;
   readonly id: string;
   readonly #url: URL;
   readonly #token: string | null;
@@ -39,6 +38,15 @@ export class HttpsTarget implements SinkTarget {
     if (status >= 200 && status < 300) return { kind: 'taken' };
     if (NEVER.includes(status)) return { kind: 'refused', detail: `HTTP ${status}` };
     throw new MpeError('UNREACHABLE', `${this.id} answered HTTP ${status}`);
+  }
+
+  /** Every batch is acknowledged. */
+  lost(): boolean {
+    return false;
+  }
+
+  overlap(): number {
+    return 0;
   }
 
   close(): void {

@@ -11,10 +11,10 @@ export interface SinkTarget {
   /** Names its place in the database: what kind, where to. At most 128 of ASCII. */
   readonly id: string;
   readonly kind: 'syslog' | 'https';
-  /**
-   * Rows to send again after a connection was lost, because nobody acknowledges what is sent.
-   */
-  readonly overlap: number;
+  /** Whether the connection that took the last rows is gone since. */
+  lost(): boolean;
+  /** Rows to send again then, because nobody acknowledged them. */
+  overlap(): number;
   /**
    * Sends rows, in order.
    *

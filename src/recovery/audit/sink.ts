@@ -90,10 +90,14 @@ export class AuditSink {
     const { store, target, metrics, clock } = this.#o;
     // After a loss the place is read again: another process may have gone on, and what nobody
     // acknowledged is sent anew.
+    if (target.lost()) {
+      this.#lost = true;
+      target.close();
+    }
     if (this.#place === null || this.#lost) {
       const kept = await store.readSink(target.id);
-      const again = kept - BigInt(target.overlap);
-      this.#place = this.#lost && target.overlap > 0 ? (again < 0n ? 0n : again) : kept;
+      const again = kept - BigInt(this.#lost ? target.overlap() : 0);
+      this.#place = again < 0n ? 0n : again;
     }
     const rows = await store.auditAfter(this.#place, BATCH);
     const head = await store.auditHead();

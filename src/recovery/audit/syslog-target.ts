@@ -12,6 +12,8 @@ import { framed, syslogMessage } from './syslog-message.js';
 const TIMEOUT_MS = 15_000;
 /** More than a socket and a kernel hold back of what was written. */
 const OVERLAP = 500;
+/** What was sent so long before a connection ended has arrived: collectors close idle ones. */
+const ARRIVED_MS = 120_000;
 
 /**
  * Syslog over TLS (RFC 5425). The protocol has no acknowledgement: a batch counts as taken when the
@@ -19,10 +21,10 @@ const OVERLAP = 500;
  */
 export class SyslogTarget implements SinkTarget {
   readonly kind = 'syslog';
-  readonly overlap = OVERLAP;
   readonly id: string;
   readonly #settings: NonNullable<AuditSettings['syslog']>;
   #socket: TLSSocket | null = null;
+  #sentAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(settings: NonNullable<AuditSettings['syslog']>) {
     this.#settings = settings;
@@ -33,6 +35,7 @@ export class SyslogTarget implements SinkTarget {
     const socket = await this.#connected(signal);
     const bytes = Buffer.concat(rows.map((row) => framed(syslogMessage(row, hostname()))));
     try {
+      this.#sentAtMs = performance.now();
       await written(socket, bytes, signal);
       return { kind: 'taken' };
     } catch (error) {
@@ -41,13 +44,21 @@ export class SyslogTarget implements SinkTarget {
     }
   }
 
+  lost(): boolean {
+    return this.#socket !== null && !isUsable(this.#socket);
+  }
+
+  overlap(): number {
+    return performance.now() - this.#sentAtMs > ARRIVED_MS ? 0 : OVERLAP;
+  }
+
   close(): void {
     this.#socket?.destroy();
     this.#socket = null;
   }
 
   async #connected(signal: AbortSignal): Promise<TLSSocket> {
-    if (this.#socket !== null && this.#socket.writable && !this.#socket.destroyed) return this.#socket;
+    if (this.#socket !== null && isUsable(this.#socket)) return this.#socket;
     this.close();
     const { to, ca, client } = this.#settings;
     const socket = connect({
@@ -74,6 +85,8 @@ export class SyslogTarget implements SinkTarget {
     return socket;
   }
 }
+
+const isUsable = (socket: TLSSocket): boolean => socket.writable && !socket.destroyed;
 
 function written(socket: TLSSocket, bytes: Buffer, signal: AbortSignal): Promise<void> {
   return settled(signal, (resolve, reject) => {

@@ -40,7 +40,7 @@ export function proposeIncident(
   );
 }
 
-/** Whether the last update of the incident is this one. The row is locked by it until the end. */
+/** Whether the last update of the incident is this one, by its person and time. The row is locked until the end. */
 async function changed(
   tx: Session,
   sql: string,
@@ -72,7 +72,8 @@ export function confirmIncident(
       const sql = `
         UPDATE MPE_Incidents SET ConfirmedBy = @by, ConfirmedAt = @at, EndsAt = @endsAt
         WHERE IncidentId = @id AND ConfirmedBy IS NULL AND EndedAt IS NULL AND ProposedBy <> @by;
-        SELECT @@ROWCOUNT AS Changed;`;
+        SELECT COUNT(*) AS Changed FROM MPE_Incidents
+        WHERE IncidentId = @id AND ConfirmedBy = @by AND ConfirmedAt = @at AND EndedAt IS NULL;`;
       return (await changed(tx, sql, { incidentId, ...confirmation })) ? appendAudit(tx, audit) : null;
     }),
   );
@@ -90,7 +91,7 @@ export function endIncident(
       const sql = `
         UPDATE MPE_Incidents SET EndedBy = @by, EndedAt = @at
         WHERE IncidentId = @id AND EndedAt IS NULL AND (EndsAt IS NULL OR EndsAt > @at);
-        SELECT @@ROWCOUNT AS Changed;`;
+        SELECT COUNT(*) AS Changed FROM MPE_Incidents WHERE IncidentId = @id AND EndedBy = @by AND EndedAt = @at;`;
       return (await changed(tx, sql, { incidentId, ...end })) ? appendAudit(tx, audit) : null;
     }),
   );
