@@ -4,9 +4,9 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { evidenceOf } from '../../src/recovery/rotation/evidence.js';
 import { rotationState } from '../../src/recovery/rotation/state.js';
 import { openStore } from '../../src/store/open-store.js';
-import type { SiteStore } from '../../src/store/site-store.js';
+import type { CommitCandidate, SiteStore } from '../../src/store/site-store.js';
 import { send } from '../store/conformance/commits.js';
-import { id, register, siteSeed, T0, type MessageSpec } from '../store/world.js';
+import { candidate, id, register, siteSeed, T0, type MessageSpec } from '../store/world.js';
 import { tempFolder } from '../support/temp.js';
 
 // Whatever clients send and in whatever order it arrives: COMPLETED means E1 and E2 (R5). The oracle is
@@ -84,14 +84,28 @@ class Oracle {
   }
 
   e1(): boolean {
-    return [1, 2].some(
-      (key) =>
-        !this.#exposed.has(key) &&
-        [0, 1].some((client) => {
-          const proof = this.#proofs.get(`${client}/${key}`);
-          return proof !== undefined && this.#after(client, proof, true);
-        }),
-    );
+    return [0, 1].some((client) => this.e1Of(client));
+  }
+
+  /** E1 by one client: a key that nobody had proven at the exposure. */
+  e1Of(client: number): boolean {
+    const known = (key: number): boolean =>
+      [0, 1].some((one) => {
+        const proof = this.#proofs.get(`${one}/${key}`);
+        const rank = this.#ranks[one] ?? null;
+        return proof !== undefined && rank !== null && proof <= rank;
+      });
+    return [1, 2].some((key) => {
+      const proof = this.#proofs.get(`${client}/${key}`);
+      return (
+        proof !== undefined && !this.#exposed.has(key) && !known(key) && this.#after(client, proof, true)
+      );
+    });
+  }
+
+  /** Whether a client is to be told: it has the key and has not replaced it. */
+  tells(client: number): boolean {
+    return this.#proofs.has(`${client}/0`) && !this.e1Of(client);
   }
 
   e2(): boolean {
@@ -111,7 +125,7 @@ afterAll(() => store.close());
 
 let world = 0;
 
-it('COMPLETED never appears without E1 and E2, in any order of arrival', async () => {
+it('COMPLETED never appears without E1 and E2, in any order of arrival, and workers tell until E1', async () => {
   let completed = 0;
   await fc.assert(
     fc.asyncProperty(course, async (steps) => {
@@ -148,7 +162,17 @@ it('COMPLETED never appears without E1 and E2, in any order of arrival', async (
           completed += 1;
           expect([oracle.e1(), oracle.e2()]).toEqual([true, true]);
         }
-        for (const facts of open) expect(evidenceOf(facts).exposedKeyGone).toBe(oracle.e2());
+        for (const facts of open) {
+          expect(evidenceOf(facts)).toMatchObject({
+            exposedKeyGone: oracle.e2(),
+            newKeyCommitted: oracle.e1(),
+          });
+        }
+        // The worker reads E1 in SQL, for one client: it must come to the same.
+        const told = await store.classify([0, 1].map((client) => question(first + client)));
+        expect(
+          told.map(({ rotations }) => rotations.some(({ keyId }) => keyId === id('key', first))),
+        ).toEqual([0, 1].map((client) => open.length > 0 && oracle.tells(client)));
       }
     }),
     { numRuns: 60, seed: 7 },
@@ -156,6 +180,9 @@ it('COMPLETED never appears without E1 and E2, in any order of arrival', async (
   // The property must have had something to say.
   expect(completed).toBeGreaterThan(5);
 });
+
+/** A message that is only asked about. */
+const question = (client: number): CommitCandidate => candidate({ client, message: 1, sequence: 1 });
 
 function specOf(step: Sent, first: number, volume: number, message: number): MessageSpec {
   return {

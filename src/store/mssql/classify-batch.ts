@@ -67,7 +67,13 @@ export const CLASSIFY_BATCH = `
   JOIN MPE_KeyProofs p ON p.ClientId = c.ClientId
   JOIN MPE_Keys k ON k.SecretId = p.SecretId AND k.Kind = 1
   JOIN MPE_RotationRequests r ON r.VolumeId = k.VolumeId AND r.KeyId = k.KeyId AND r.ClosedAt IS NULL
-  WHERE NOT EXISTS (
+  WHERE (EXISTS (SELECT 1 FROM MPE_KeyProofs h
+                   JOIN MPE_Exposures x ON x.KeyId = r.KeyId AND x.VolumeId = r.VolumeId
+                   JOIN MPE_ExposureRanks q ON q.ExposureId = x.ExposureId AND q.ClientId = h.ClientId
+                 WHERE h.SecretId = k.SecretId)
+         OR NOT EXISTS (SELECT 1 FROM MPE_Exposures x JOIN MPE_ExposureRanks q ON q.ExposureId = x.ExposureId
+                        WHERE x.KeyId = r.KeyId AND x.VolumeId = r.VolumeId))
+    AND NOT EXISTS (
     SELECT 1 FROM MPE_Keys n JOIN MPE_KeyProofs a ON a.SecretId = n.SecretId AND a.ClientId = p.ClientId
     WHERE n.VolumeId = r.VolumeId AND n.Kind = 1 AND n.KeyId <> r.KeyId
       AND (a.Epoch > p.Epoch OR (a.Epoch = p.Epoch AND a.Sequence >= p.Sequence))

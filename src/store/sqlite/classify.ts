@@ -137,10 +137,12 @@ function isClone(c: Connection, clientId: Guid, epoch: number): boolean {
 }
 
 /**
- * Open requests for keys that this client has proven, until it has committed a key of the same volume
- * that was never exposed and is new (E1 of the design, as src/recovery/rotation/evidence.ts reads it):
- * proven above the client's rank at the exposures, by nobody at or below its own. From then on the
- * client knows what to do, and only evidence closes the request.
+ * Open requests for keys that this client has proven: by a password that was the key's when it was
+ * exposed, for who made up another one under the key ID is nobody to tell.
+ *
+ * Until it has committed a key of the same volume that was never exposed and is new (E1 of the design, as
+ * src/recovery/rotation/evidence.ts reads it): proven after the exposures, by nobody before them. From
+ * then on the client knows what to do, and only evidence closes the request.
  */
 function openRotations(c: Connection, clientId: Guid): OpenRotation[] {
   return c.all(OPEN_ROTATIONS, clientId).map((row) => ({
@@ -163,6 +165,13 @@ const OPEN_ROTATIONS = `
     CROSS JOIN MPE_Keys k ON k.SecretId = p.SecretId
     CROSS JOIN MPE_RotationRequests r ON r.VolumeId = k.VolumeId AND r.KeyId = k.KeyId AND r.ClosedAt IS NULL
   WHERE p.ClientId = ? AND k.Kind = 1
+    AND (EXISTS (SELECT 1 FROM MPE_KeyProofs h
+                   CROSS JOIN MPE_Exposures x ON x.KeyId = r.KeyId AND x.VolumeId = r.VolumeId
+                   CROSS JOIN MPE_ExposureRanks q ON q.ExposureId = x.ExposureId AND q.ClientId = h.ClientId
+                 WHERE h.SecretId = k.SecretId)
+         OR NOT EXISTS (SELECT 1 FROM MPE_Exposures x
+                          CROSS JOIN MPE_ExposureRanks q ON q.ExposureId = x.ExposureId
+                        WHERE x.KeyId = r.KeyId AND x.VolumeId = r.VolumeId))
     AND NOT EXISTS (
       SELECT 1 FROM MPE_Keys n CROSS JOIN MPE_KeyProofs a ON a.SecretId = n.SecretId AND a.ClientId = p.ClientId
       WHERE n.VolumeId = r.VolumeId AND n.Kind = 1 AND n.KeyId <> r.KeyId

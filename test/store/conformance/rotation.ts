@@ -318,8 +318,15 @@ export function rotation(make: MakeDatabase): void {
           volumes: [{ volume: 1, protectors: keys.map((key) => ({ key, password: `made up ${key}` })) }],
         });
       await send(store, [bogus(2, [1])]);
+      // Nor is it told.
+      expect(await rotations(store, 2)).toEqual([]);
+      expect(await rotations(store)).toHaveLength(1);
       await send(store, [bogus(3, [8])]);
       expect(await stateOf(store)).toBe('REQUIRED');
+      // Who was in the site before the exposure could have the key: without its own evidence nothing ends.
+      await store.rotation.open([demand(1, { exposureId: id('misc', 250) })]);
+      await send(store, [sends(9, [2], [2])]);
+      expect(await stateOf(store)).not.toBe('COMPLETED');
       await store.close();
     });
 
