@@ -2,10 +2,12 @@ import { describe, expect, it } from 'vitest';
 import type { DeviceRow } from '../../../src/store/policy-store.js';
 import type { PolicyRing, PolicyRow, SiteStore } from '../../../src/store/site-store.js';
 import type { MakeDatabase, TestDatabase } from '../conformance.js';
-import { HARD_TEXTS } from '../hard-values.js';
 import type { VolumeType } from '../../../src/protocol/vocabulary.js';
 import { id, register, siteSeed, T0, type MessageSpec, type PlanOptions } from '../world.js';
 import { send as sendGroup } from './commits.js';
+
+/** What JSON escapes, and what stands in for it. */
+const HARD_TEXT = 'コンピュータ \\ "a" ~1 ß';
 
 const ring = (position: number, change: Partial<PolicyRing> = {}): PolicyRing => ({
   ...{ position, tag: `ring-${position}`, state: 'CLOSED', opens: 'BY_HAND', failureLimit: 20 },
@@ -50,7 +52,7 @@ export function policies(make: MakeDatabase): void {
   describe('policies', () => {
     it('come back as they were written, with their rings in order, and have a history', async () => {
       const { database, store } = await fresh();
-      const text = HARD_TEXTS[3]!;
+      const text = HARD_TEXT;
       const rings = [ring(1, { ...OPEN, tag: 'pilot' }), ring(2, { tag: 'Pilot', opens: 'AFTER_PREVIOUS' })];
       const first = draft({ name: text, rings, mode: 'MANAGE', mbamMigration: true });
       expect(await store.policy.save(first, { ...event, detail: text })).toBe(true);
@@ -216,7 +218,7 @@ export function policies(make: MakeDatabase): void {
   describe('management points', () => {
     it('are noted once, changed when they change, and seldom else', async () => {
       const { store } = await fresh();
-      const point = { id: 'mp-ä', channel: 'HTTPS', address: 'https://mp:8443' } as const;
+      const point = { id: 'mp-ä\\"~1', channel: 'HTTPS', address: 'https://mp:8443' } as const;
       await store.policy.recordManagementPoints([point], T0);
       await Promise.all([1, 2, 3].map((n) => store.policy.recordManagementPoints([point], T0 + n)));
       expect(await store.policy.managementPoints()).toEqual([
@@ -248,7 +250,7 @@ export function policies(make: MakeDatabase): void {
       const { store } = await fresh();
       const import_ = (rows: readonly DeviceRow[], replace = false) =>
         store.policy.importDevices(rows, { replace, atMs: T0 });
-      const two = [device('GERÄT-ß', { hardwareId: HARD_TEXTS[3]! }), device('PC-2')];
+      const two = [device('GERÄT-ß', { hardwareId: HARD_TEXT }), device('PC-2')];
       expect(await import_(two)).toEqual({ added: 2, changed: 0, unchanged: 0, removed: 0 });
       expect(await import_(two)).toEqual({ added: 0, changed: 0, unchanged: 2, removed: 0 });
       const next = [device('PC-2', { tag: 'x' }), device('电脑-01')];

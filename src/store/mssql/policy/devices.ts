@@ -3,6 +3,7 @@ import type { DeviceImport, DeviceRow } from '../../policy-store.js';
 import { again } from '../again.js';
 import { text } from '../columns.js';
 import type { Connection } from '../connection.js';
+import { jsonText, textOfJson } from '../json-text.js';
 import { rowsOf, timeOf } from '../parameters.js';
 import { firstSet, type Session } from '../session.js';
 
@@ -23,9 +24,12 @@ export async function readDevices(session: Session): Promise<DeviceRow[]> {
   }));
 }
 
-const KEYS = `OPENJSON(@rows) WITH (DeviceKey nvarchar(330) '$.DeviceKey') j`;
-const DEVICES = `OPENJSON(@rows) WITH (DeviceKey nvarchar(330) '$.DeviceKey', MachineName nvarchar(128) '$.MachineName',
-  Domain nvarchar(512) '$.Domain', HardwareId nvarchar(512) '$.HardwareId', Tag nvarchar(256) '$.Tag') j`;
+const KEYS = `OPENJSON(@rows) WITH (DeviceKey nvarchar(700) '$.DeviceKey') j`;
+const DEVICES = `OPENJSON(@rows) WITH (DeviceKey nvarchar(700) '$.DeviceKey', MachineName nvarchar(256) '$.MachineName',
+  Domain nvarchar(1024) '$.Domain', HardwareId nvarchar(1024) '$.HardwareId', Tag nvarchar(256) '$.Tag') j`;
+const [KEY, NAME, DOMAIN, HARDWARE_ID] = ['DeviceKey', 'MachineName', 'Domain', 'HardwareId'].map((column) =>
+  textOfJson(`j.${column}`),
+);
 
 /** Adds, changes and (with `replace`) removes devices, all or none. */
 export function importDevices(
@@ -37,23 +41,22 @@ export function importDevices(
     connection.transaction(async (tx) => {
       const { added, changed, removed, counts } = deviceChanges(await readDevices(tx), rows, options.replace);
       for (const keys of chunks(removed)) {
-        await tx.query(
-          `DELETE FROM MPE_Devices WHERE DeviceKey IN (SELECT j.DeviceKey COLLATE Latin1_General_BIN2 FROM ${KEYS})`,
-          { rows: rowsOf(keys.map((DeviceKey) => ({ DeviceKey }))) },
-        );
+        await tx.query(`DELETE FROM MPE_Devices WHERE DeviceKey IN (SELECT ${KEY} FROM ${KEYS})`, {
+          rows: rowsOf(keys.map((key) => ({ DeviceKey: jsonText(key) }))),
+        });
       }
       for (const some of chunks(added)) {
         await tx.query(
           `INSERT INTO MPE_Devices (DeviceKey, MachineName, Domain, HardwareId, Tag, ImportedAt)
-           SELECT j.DeviceKey, j.MachineName, j.Domain, j.HardwareId, j.Tag, @at FROM ${DEVICES}`,
+           SELECT ${KEY}, ${NAME}, ${DOMAIN}, ${HARDWARE_ID}, j.Tag, @at FROM ${DEVICES}`,
           { rows: rowsOf(some.map(asRow)), at: timeOf(options.atMs) },
         );
       }
       for (const some of chunks(changed)) {
         await tx.query(
-          `UPDATE d SET MachineName = j.MachineName, Domain = j.Domain, HardwareId = j.HardwareId, Tag = j.Tag,
+          `UPDATE d SET MachineName = ${NAME}, Domain = ${DOMAIN}, HardwareId = ${HARDWARE_ID}, Tag = j.Tag,
              ImportedAt = @at
-           FROM MPE_Devices d JOIN ${DEVICES} ON j.DeviceKey COLLATE Latin1_General_BIN2 = d.DeviceKey`,
+           FROM MPE_Devices d JOIN ${DEVICES} ON ${KEY} = d.DeviceKey`,
           { rows: rowsOf(some.map(asRow)), at: timeOf(options.atMs) },
         );
       }
@@ -63,10 +66,10 @@ export function importDevices(
 }
 
 const asRow = (row: DeviceRow): Record<string, string> => ({
-  DeviceKey: row.deviceKey,
-  MachineName: row.machineName,
-  Domain: row.domain,
-  HardwareId: row.hardwareId,
+  DeviceKey: jsonText(row.deviceKey),
+  MachineName: jsonText(row.machineName),
+  Domain: jsonText(row.domain),
+  HardwareId: jsonText(row.hardwareId),
   Tag: row.tag,
 });
 

@@ -2,6 +2,7 @@ import type { PolicyEventRow } from '../../policy-store.js';
 import type { PolicyRow } from '../../site-store.js';
 import type { Connection } from '../connection.js';
 import { isUniqueViolation } from '../errors.js';
+import { jsonText, textOfJson } from '../json-text.js';
 import {
   flagOf,
   guidOf,
@@ -55,12 +56,12 @@ async function insertRings(tx: Session, { policyId, rings }: PolicyRow): Promise
     `INSERT INTO MPE_PolicyRings (PolicyId, Position, Tag, State, Opens, FailureLimit, SoakMinutes,
        RotationsPerHour, OpenedAt, PausedAt, PauseReason)
      SELECT @policyId, j.Position, j.Tag, j.State, j.Opens, j.FailureLimit, j.SoakMinutes,
-       j.RotationsPerHour, j.OpenedAt, j.PausedAt, j.PauseReason
+       j.RotationsPerHour, j.OpenedAt, j.PausedAt, ${textOfJson('j.PauseReason')}
      FROM OPENJSON(@rings) WITH (Position int '$.Position', Tag nvarchar(256) '$.Tag',
        State varchar(64) '$.State', Opens varchar(64) '$.Opens', FailureLimit int '$.FailureLimit',
        SoakMinutes int '$.SoakMinutes', RotationsPerHour int '$.RotationsPerHour',
        OpenedAt datetime2(3) '$.OpenedAt', PausedAt datetime2(3) '$.PausedAt',
-       PauseReason nvarchar(512) '$.PauseReason') j`,
+       PauseReason nvarchar(1024) '$.PauseReason') j`,
     {
       policyId: guidOf(policyId),
       rings: rowsOf(
@@ -74,7 +75,7 @@ async function insertRings(tx: Session, { policyId, rings }: PolicyRow): Promise
           RotationsPerHour: ring.rotationsPerHour,
           OpenedAt: ring.openedAtMs === null ? null : sqlTime(ring.openedAtMs),
           PausedAt: ring.pausedAtMs === null ? null : sqlTime(ring.pausedAtMs),
-          PauseReason: ring.pauseReason,
+          PauseReason: jsonText(ring.pauseReason),
         })),
       ),
     },
