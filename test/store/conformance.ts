@@ -6,6 +6,7 @@ import { clonesAndRegistration } from './conformance/registration.js';
 import { commits } from './conformance/commits.js';
 import { disclosure } from './conformance/disclosure.js';
 import { keptMessages } from './conformance/kept-messages.js';
+import { people } from './conformance/people.js';
 import { policies } from './conformance/policies.js';
 import { coverageFacts } from './conformance/coverage.js';
 import { publishedViews } from './conformance/published-views.js';
@@ -14,6 +15,7 @@ import { readers } from './conformance/readers.js';
 import { rotation } from './conformance/rotation.js';
 import { roundTrips } from './conformance/round-trips.js';
 import { sealingKeys } from './conformance/sealing-keys.js';
+import { search } from './conformance/search.js';
 import { secretsAndProofs } from './conformance/secrets.js';
 import { siteRows } from './conformance/site.js';
 
@@ -60,6 +62,8 @@ export function storeConformance(name: string, make: MakeDatabase): void {
     roundTrips(make);
     rotation(make);
     disclosure(make);
+    people(make);
+    search(make);
     races(make);
   });
 }

@@ -96,7 +96,8 @@ export function sendRecoveryProblem(reply: FastifyReply, problem: RecoveryProble
     .code(problem.status)
     .headers(problem.headers)
     .header('content-type', 'application/problem+json')
-    .send(JSON.stringify(problem.body));
+    // Bytes: of a text the type would be given a charset, which this one has not.
+    .send(Buffer.from(JSON.stringify(problem.body)));
 }
 
 /** A refusal before a body was read: one of unknown or larger size is not waited for. */

@@ -157,7 +157,7 @@ function unknown(): RecoveryProblem {
 }
 
 function send(reply: FastifyReply, body: Readonly<Record<string, unknown>>): FastifyReply {
-  return reply.header('content-type', TYPE).send(JSON.stringify(body));
+  return reply.header('content-type', TYPE).send(Buffer.from(JSON.stringify(body)));
 }
 
 /** A problem as OData tells errors. */
@@ -166,5 +166,5 @@ export function sendODataError(reply: FastifyReply, problem: RecoveryProblem): F
     .code(problem.status)
     .headers(problem.headers)
     .header('content-type', TYPE)
-    .send(JSON.stringify({ error: { code: problem.code, message: problem.message } }));
+    .send(Buffer.from(JSON.stringify({ error: { code: problem.code, message: problem.message } })));
 }

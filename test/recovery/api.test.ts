@@ -1,0 +1,357 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:tls';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { describe, expect, test } from 'vitest';
+import { newGuid } from '../../src/protocol/guid.js';
+import { API_ROUTES } from '../../src/recovery/api/index.js';
+import { password } from '../workers/support.js';
+import { ServiceLab } from './service-lab.js';
+
+const run = promisify(execFile);
+
+describe('the service', () => {
+  test('carries its security headers on every answer, errors and unknown addresses included', async () => {
+    const lab = await ServiceLab.open({}, { oidc: true });
+    const browser = lab.browser();
+    const answers = [
+      await browser.get('/api/v1/openapi.json'),
+      await browser.get('/nothing'),
+      await browser.get('/api/v1/policies'),
+      await browser.send('DELETE', '/api/v1/policies'),
+      await browser.post('/sign-in/local', {}),
+    ];
+    expect(answers.map(({ status }) => status)).toEqual([200, 404, 401, 405, 400]);
+    for (const { headers } of answers) {
+      expect(headers).toMatchObject({
+        'cache-control': 'no-store',
+        'referrer-policy': 'same-origin',
+        'x-content-type-options': 'nosniff',
+        'x-frame-options': 'DENY',
+        'strict-transport-security': 'max-age=31536000',
+      });
+      const policy = String(headers['content-security-policy']);
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).toContain(`form-action 'self' ${lab.issuer!.url}`);
+      expect(policy).not.toMatch(/unsafe|\*|data:|https?:(?!\/\/127)/);
+      expect(headers['access-control-allow-origin']).toBeUndefined();
+    }
+  });
+
+  test('refuses other methods, types, encodings, sizes and shapes with a problem that says what to do', async () => {
+    const lab = await ServiceLab.open();
+    const browser = await lab.as('CORP\\admin', 'helpdesk-administrator');
+    const url = '/api/v1/keys/search';
+    const code = async (headers: Record<string, string>, body = '{}', method = 'POST'): Promise<unknown> => {
+      const sent = {
+        origin: browser.origin,
+        'x-csrf-token': browser.csrf,
+        'content-type': 'application/json',
+      };
+      const answer = await browser.send(method, url, { ...sent, ...headers }, body);
+      expect(answer.headers['content-type']).toBe('application/problem+json');
+      return [answer.status, answer.json().code];
+    };
+    expect(await code({}, '', 'GET')).toEqual([405, 'METHOD_NOT_ALLOWED']);
+    expect(await code({ accept: 'text/csv' })).toEqual([406, 'NOT_ACCEPTABLE']);
+    expect(await code({ 'content-type': 'text/plain' })).toEqual([415, 'MEDIA_TYPE_UNSUPPORTED']);
+    expect(await code({ 'content-encoding': 'gzip' })).toEqual([415, 'CONTENT_ENCODING_UNSUPPORTED']);
+    expect(await code({}, JSON.stringify({ keyId: 'a'.repeat(70_000) }))).toEqual([413, 'BODY_TOO_LARGE']);
+    expect(await code({}, '{"keyId":')).toEqual([400, 'REQUEST_MALFORMED']);
+    expect(await code({}, '{"keyId":"00000000","more":1}')).toEqual([400, 'VALUE_INVALID']);
+    expect(await code({}, '{"keyId":"00000000","machine":"PC"}')).toEqual([400, 'VALUE_INVALID']);
+    expect(await code({}, '{"keyId":"0000000"}')).toEqual([400, 'VALUE_INVALID']);
+    expect(await code({}, '{"keyId":"0000000g"}')).toEqual([400, 'VALUE_INVALID']);
+    expect(await code({}, '[]')).toEqual([400, 'VALUE_INVALID']);
+  });
+
+  test('limits what one address asks', async () => {
+    const lab = await ServiceLab.open({ MPE_RECOVERY_LIMIT_ADDRESS: '1/s+5' });
+    const browser = lab.browser();
+    const statuses = [];
+    for (let n = 0; n < 8; n += 1) statuses.push((await browser.get('/api/v1/openapi.json')).status);
+    expect(statuses).toEqual([200, 200, 200, 200, 200, 429, 429, 429]);
+    const refused = await browser.get('/api/v1/openapi.json');
+    expect(refused.headers['retry-after']).toMatch(/^\d+$/);
+    expect(refused.json()).toMatchObject({ code: 'RATE_LIMITED', status: 429 });
+  });
+
+  test('speaks no TLS below 1.2', async () => {
+    const lab = await ServiceLab.open();
+    const options = { host: '127.0.0.1', port: lab.service.port, rejectUnauthorized: false };
+    await expect(
+      new Promise((resolve, reject) => {
+        const socket = connect(
+          { ...options, maxVersion: 'TLSv1.1', minVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' },
+          () => resolve('connected'),
+        );
+        socket.on('error', reject);
+      }),
+    ).rejects.toThrow();
+  });
+
+  test('closes within its bound, whoever holds a connection open', async () => {
+    const lab = await ServiceLab.open();
+    const options = { host: '127.0.0.1', port: lab.service.port, rejectUnauthorized: false };
+    const socket = await new Promise<ReturnType<typeof connect>>((resolve) => {
+      const made = connect(options, () => resolve(made));
+    });
+    const ended = new Promise((resolve) => socket.once('close', resolve));
+    socket.on('error', () => undefined);
+    socket.resume();
+    socket.write(
+      'POST /sign-in/local HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n',
+    );
+    expect(await lab.service.check()).toBe('ok');
+    await lab.service.close(200);
+    await ended;
+    await expect(lab.service.check()).rejects.toThrow('draining');
+    await expect(lab.browser().get('/api/v1/session')).rejects.toThrow();
+  });
+});
+
+describe('a search', () => {
+  test('takes digits as people type them, and says of a key everything but its value', async () => {
+    const lab = await ServiceLab.open();
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    const keyId = 'abcdef12-3456-4789-8abc-def012345678' as never;
+    const { volumeId } = await lab.desk.escrow(pc, password(1), { keyId });
+    await lab.desk.escrow(pc, password(2), { volumeId });
+    const browser = await lab.as('CORP\\admin', 'helpdesk-administrator');
+    const search = async (body: object): Promise<any> => {
+      const answer = await browser.post('/api/v1/keys/search', body);
+      expect(answer.text).not.toMatch(/\d{6}-\d{6}/);
+      return answer.json().keys;
+    };
+    for (const typed of [
+      'ABCDEF12',
+      ' {abcdef12-3456 ',
+      'abcdef12-3456-4789-8abc-def012345678',
+      'ABCDEF1234564789',
+    ]) {
+      expect(await search({ keyId: typed })).toMatchObject([
+        {
+          ...{ keyId, volumeId, volumeType: 'OS', driveLabel: 'C:', hasPackage: false },
+          state: {
+            current: false,
+            supersededAtMs: expect.any(Number),
+            unproven: false,
+            conflicting: false,
+            damaged: false,
+            exposedAtMs: null,
+          },
+          holders: [{ clientId: pc.clientId, machineName: 'PC-7', domain: 'CORP', current: false }],
+        },
+      ]);
+    }
+    expect(await search({ keyId: 'abcdef12ff' })).toEqual([]);
+    const shown = await browser.post('/api/v1/keys/disclose', { keyId, reason: 'Lost PIN', ticket: 'INC-1' });
+    expect(shown.json().keys).toMatchObject([{ value: password(1), state: 'SUPERSEDED' }]);
+    expect((await search({ keyId: 'abcdef12' }))[0].state.exposedAtMs).toEqual(expect.any(Number));
+    expect(await search({ machine: 'pc-7' })).toHaveLength(2);
+    expect(await search({ machine: 'corp\\PC-7' })).toHaveLength(2);
+    expect(await search({ machine: 'OTHER\\PC-7' })).toEqual([]);
+    expect(await search({ user: { domain: 'Corp', account: 'ANNA' } })).toHaveLength(2);
+    expect(await search({ user: { domain: 'CORP', account: 'ann' } })).toEqual([]);
+    // Nothing of any of it in the log.
+    expect(JSON.stringify(lab.desk.site.lines)).not.toContain(password(1));
+  });
+
+  test('gives a client that only claims a key ID or volume nothing', async () => {
+    const lab = await ServiceLab.open();
+    const { checkIn } = await import('../workers/support.js');
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    const { keyId, volumeId } = await lab.desk.escrow(pc, password(1));
+    const liar = await lab.desk.machine('PC-8', 'CORP\\eve');
+    await lab.desk.send(
+      liar,
+      checkIn([{ volumeId, keyIds: [keyId] }], {
+        machineName: 'PC-8',
+        users: [{ domain: 'CORP', name: 'eve' }],
+      }),
+    );
+    const eve = await lab.as('CORP\\eve', 'self-service-user');
+    const own = await eve.post('/api/v1/own/disclose', {
+      keyId: keyId.slice(0, 8),
+      reason: 'Lost PIN/passphrase',
+    });
+    expect(own.json()).toMatchObject({ status: 403, reason: 'NOT_OWN_MACHINE' });
+    const admin = await lab.as('CORP\\admin', 'helpdesk-administrator');
+    const found = (await admin.post('/api/v1/keys/search', { machine: 'PC-8' })).json().keys;
+    expect(found).toEqual([]);
+  });
+
+  test('of one’s own demands all digits where eight are ambiguous', async () => {
+    const lab = await ServiceLab.open();
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    const ids = ['abcdef12-0000-4000-8000-000000000001', 'abcdef12-0000-4000-8000-000000000002'] as never[];
+    await lab.desk.escrow(pc, password(1), { keyId: ids[0]! });
+    await lab.desk.escrow(pc, password(2), { keyId: ids[1]! });
+    const anna = await lab.as('CORP\\anna', 'self-service-user');
+    const ask = (keyId: string) =>
+      anna.post('/api/v1/own/disclose', { keyId, reason: 'Lost PIN/passphrase' });
+    expect((await ask('abcdef12')).json()).toMatchObject({ status: 409, reason: 'AMBIGUOUS' });
+    expect((await ask(ids[1]!)).json().keys).toMatchObject([{ value: password(2) }]);
+    expect((await lab.desk.rows()).map(({ result, source }) => [result, source])).toEqual([
+      ['Failed', 'Self-Service Portal'],
+      ['Successful', 'Self-Service Portal'],
+    ]);
+  });
+});
+
+describe('the OpenAPI document', () => {
+  test('names every route, and the linter has nothing to say', async () => {
+    const lab = await ServiceLab.open();
+    const { text } = await lab.browser().get('/api/v1/openapi.json');
+    const document = JSON.parse(text) as { openapi: string; paths: Record<string, Record<string, unknown>> };
+    expect(document.openapi).toBe('3.1.0');
+    const named = Object.entries(document.paths).flatMap(([path, methods]) =>
+      Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`),
+    );
+    expect(named.sort()).toEqual(API_ROUTES.map(({ method, path }) => `${method} /api/v1${path}`).sort());
+    const file = join(mkdtempSync(join(tmpdir(), 'mpe-openapi-')), 'openapi.json');
+    writeFileSync(file, text);
+    const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' };
+    const lint = await run(
+      'npx',
+      ['redocly', 'lint', file, '--extends', 'recommended-strict', '--format', 'json'],
+      { env },
+    ).catch((error: { stdout: string; stderr: string }) => error);
+    const { problems } = JSON.parse(lint.stdout) as { problems: unknown[] };
+    expect(problems).toEqual([]);
+  }, 120_000);
+});
+
+describe('compatible calls', () => {
+  const basic = (name: string): Record<string, string> => ({
+    authorization: `Basic ${Buffer.from(`${name}:correct horse battery staple`).toString('base64')}`,
+    ...{ origin: '', 'sec-fetch-site': '', 'x-csrf-token': '' },
+  });
+  const open = (): Promise<ServiceLab> => ServiceLab.open({ MPE_RECOVERY_COMPATIBLE: 'adminservice,mbam' });
+
+  test('of the AdminService list a device’s keys and show one, audited and rotating, whatever the case of the path', async () => {
+    const lab = await open();
+    await lab.account('CORP\\admin', 'helpdesk-administrator');
+    const pc = await lab.desk.machine('PC-0042', 'CORP\\anna');
+    const { keyId } = await lab.desk.escrow(pc, password(1));
+    const foreign = await lab.desk.escrow(await lab.desk.machine('PC-0043'), password(2));
+    const browser = lab.browser();
+    const who = basic('CORP\\admin');
+    const filter = encodeURIComponent("Name eq 'pc-0042'");
+    const systems = await browser.get(`/AdminService/wmi/SMS_R_System?$filter=${filter}`, who);
+    const [{ ResourceId: id, Name }] = systems.json().value;
+    expect([id, Name]).toEqual([16_777_216, 'PC-0042']);
+    const device = await browser.get(`/adminservice/v1.0/device(${id})`, who);
+    expect(device.headers['content-type']).toBe('application/json; odata.metadata=minimal');
+    expect(device.json()).toMatchObject({ MachineId: id, Name: 'PC-0042' });
+    const keys = await browser.get(`/ADMINSERVICE/v1.0/Device(${id})/RecoveryKeys`, who);
+    expect(keys.json().value).toEqual([{ ItemKey: id, RecoveryKeyId: keyId, VolumeTypeId: 1 }]);
+    expect(keys.text).not.toContain(password(1));
+    const value = (RecoveryKeyId: string) =>
+      browser.post(
+        `/AdminService/v1.0/Device(${id})/AdminService.GetRecoveryKeyValue`,
+        { RecoveryKeyId },
+        who,
+      );
+    expect((await value(`{${keyId.toUpperCase()}}`)).json().value).toBe(password(1));
+    expect((await value(keyId)).json().value).toBe(password(1));
+    const missing = await value(foreign.keyId);
+    expect([missing.status, missing.json().error.code]).toEqual([404, 'NOT_FOUND']);
+    expect((await value(newGuid())).status).toBe(404);
+    expect((await browser.get('/AdminService/v1.0/Device(99999999)/RecoveryKeys', who)).status).toBe(404);
+    const rows = await lab.desk.rows();
+    expect(rows.map(({ result, source }) => [result, source])).toEqual([
+      ...[
+        ['Successful', 'AdminService'],
+        ['Successful', 'AdminService'],
+      ],
+      ...[
+        ['Failed', 'AdminService'],
+        ['Failed', 'AdminService'],
+      ],
+    ]);
+    const open_ = await lab.desk.store.rotation.page({ open: true, keyId }, null, 10);
+    expect(open_).toHaveLength(1);
+  });
+
+  const soap = (operation: string, fields: string): string =>
+    `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:w="http://www.w3.org/2005/08/addressing"><s:Header>` +
+    `<w:Action>http://tempuri.org/IAdministrationService/${operation}</w:Action></s:Header>` +
+    `<s:Body><${operation} xmlns="http://tempuri.org/">${fields}</${operation}></s:Body></s:Envelope>`;
+
+  test('of MBAM list key IDs and show a key; what is no request of theirs is a fault', async () => {
+    const lab = await open();
+    await lab.account('CORP\\admin', 'helpdesk-administrator');
+    await lab.account('CORP\\desk', 'helpdesk-user');
+    const pc = await lab.desk.machine('PC-0042', 'CORP\\anna');
+    const { keyId } = await lab.desk.escrow(pc, password(1));
+    const browser = lab.browser();
+    const post = (body: string, who = 'CORP\\admin', type = 'application/soap+xml') =>
+      browser.send(
+        'POST',
+        '/MBAMAdministrationService/AdministrationService.svc',
+        { ...basic(who), 'content-type': type },
+        body,
+      );
+    const ids = await post(
+      soap(
+        'GetRecoveryKeyIds',
+        `<partialRecoveryKeyId>${keyId.slice(0, 8).toUpperCase()}</partialRecoveryKeyId><reasonCode>Other</reasonCode>`,
+      ),
+    );
+    expect(ids.headers['content-type']).toBe('application/soap+xml; charset=utf-8');
+    expect(ids.text).toContain(`<b:string>${keyId}</b:string>`);
+    expect(ids.text).not.toContain(password(1));
+    const key = soap(
+      'GetRecoveryKey',
+      `<recoveryKeyId>${keyId}</recoveryKeyId><reasonCode>Other</reasonCode>`,
+    );
+    expect((await post(key)).text).toContain(`<b:RecoveryKey>${password(1)}</b:RecoveryKey>`);
+    // Who must name the user cannot.
+    expect((await post(key, 'CORP\\desk')).status).toBe(403);
+    const bad = [
+      key
+        .replace('<s:Envelope', '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><s:Envelope')
+        .replace('Other', '&e;'),
+      key.replace('Other', '&unknown;'),
+      key.replace('</s:Body>', ''),
+      key.replaceAll('2003/05/soap-envelope', '2001/06/soap-envelope'),
+      key.replaceAll('http://tempuri.org/"', 'http://other.example/"'),
+      key.replace('IAdministrationService/GetRecoveryKey<', 'IAdministrationService/GetRecoveryKeyIds<'),
+      key.replaceAll('GetRecoveryKey', 'DropEverything'),
+      key.replace('<reasonCode>', `<recoveryKeyId>${keyId}</recoveryKeyId><reasonCode>`),
+      key.replace('Other', '<a/>'),
+      `<?xml-stylesheet href="x"?>${key}`,
+      '',
+    ];
+    for (const body of bad) {
+      const answer = await post(body);
+      expect([answer.status, answer.text.includes('<s:Value>s:Sender</s:Value>')], body).toEqual([400, true]);
+    }
+    expect((await post(key, 'CORP\\admin', 'text/xml')).status).toBe(415);
+    const rows = await lab.desk.rows();
+    expect(rows.map(({ result, source, keyType }) => [result, source, keyType])).toEqual([
+      ...[
+        ['Successful', 'MBAM', 'Recovery Key ID'],
+        ['Successful', 'MBAM', 'Recovery Key Password'],
+      ],
+      ['Failed', 'MBAM', 'Recovery Key Password'],
+    ]);
+  });
+
+  test('take no session, and are not there where they are not switched on', async () => {
+    const lab = await open();
+    const browser = await lab.as('CORP\\admin', 'helpdesk-administrator');
+    const answer = await browser.get('/AdminService/v1.0/Device(16777216)');
+    expect([answer.status, answer.headers['www-authenticate']]).toEqual([
+      401,
+      'Basic realm="mpe", charset="UTF-8"',
+    ]);
+    const off = await ServiceLab.open();
+    await off.account('CORP\\admin', 'helpdesk-administrator');
+    expect((await off.browser().get('/AdminService/v1.0/Device(1)', basic('CORP\\admin'))).status).toBe(404);
+  });
+});
