@@ -86,7 +86,6 @@ export const AUDIT_TEXT_MAX = 1000;
 export function auditText(text: string): string {
   // Through UTF-8 and back: a lone surrogate becomes U+FFFD.
   const exact = Buffer.from(text, 'utf8').toString('utf8');
-  // eslint-disable-next-line no-control-regex -- control characters are what is looked for
   const printable = exact.replaceAll(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, '\ufffd');
   if (printable.length <= AUDIT_TEXT_MAX) return printable;
   const cut = printable.slice(0, AUDIT_TEXT_MAX - 1);

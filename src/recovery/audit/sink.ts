@@ -61,7 +61,7 @@ export class AuditSink {
         failures = 0;
         if (!more) await this.#pause(this.#o.lookEveryMs ?? LOOK_EVERY_MS);
       } catch (error) {
-        if (signal.aborted) return;
+        if (ending(signal)) return;
         failures += 1;
         this.#lost = true;
         metrics.failures.inc({ sink: target.kind });
@@ -143,4 +143,9 @@ export class AuditSink {
     if (!this.#end.signal.aborted) await sleep(ms, undefined, { signal: wait.signal }).catch(() => undefined);
     this.#wake = null;
   }
+}
+
+/** Whether the sink is to end; changes while one waits. */
+function ending(signal: AbortSignal): boolean {
+  return signal.aborted;
 }

@@ -100,7 +100,7 @@ function isValue(
 ): boolean {
   try {
     const value = decodedValue(identity.kind, plaintext);
-    if (fingerprintKey === null || fingerprintKey.id !== identity.fingerprintKeyId) return true;
+    if (fingerprintKey?.id !== identity.fingerprintKeyId) return true;
     const again = identify(fingerprintKey, identity.kind, identity.keyId, identity.volumeId, value);
     return Buffer.compare(again.secretId, identity.secretId) === 0;
   } catch (error) {

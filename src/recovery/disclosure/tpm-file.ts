@@ -17,12 +17,9 @@ const ESCAPES: Readonly<Record<string, string>> = {
 
 /** Text inside an attribute or element; what XML 1.0 has no form for is left out. */
 function xml(text: string): string {
-  return (
-    text
-      // eslint-disable-next-line no-control-regex -- control characters are what is left out
-      .replaceAll(/[\u0000-\u001f\u007f-\u009f\ufffe\uffff]|\p{Surrogate}/gu, '')
-      .replaceAll(/[&<>"]/g, (character) => ESCAPES[character] ?? '')
-  );
+  return text
+    .replaceAll(/[\u0000-\u001f\u007f-\u009f\ufffe\uffff]|\p{Surrogate}/gu, '')
+    .replaceAll(/[&<>"]/g, (character) => ESCAPES[character] ?? '');
 }
 
 /**

@@ -1,12 +1,5 @@
-import type { Guid } from '../../../protocol/guid.js';
-import {
-  AUDIT_KEY_TYPES,
-  AUDIT_SOURCES,
-  type AuditFilter,
-  type AuditHead,
-  type AuditRow,
-} from '../../disclosure-store.js';
-import { NIL_GUID } from '../../../protocol/guid.js';
+import { NIL_GUID, type Guid } from '../../../protocol/guid.js';
+import type { AuditFilter, AuditHead, AuditKeyType, AuditRow, AuditSource } from '../../disclosure-store.js';
 import { bigInteger, bytes, integer, text, textOrNull } from '../columns.js';
 import type { Connection, SqlParameter, SqlRow } from '../connection.js';
 
@@ -90,13 +83,13 @@ function auditRow(row: SqlRow): AuditRow {
     sequence: bigInteger(row, 'Sequence'),
     requestId: (textOrNull(row, 'RequestId') ?? NIL_GUID) as Guid,
     atMs: integer(row, 'HappenedAt'),
-    source: text(row, 'Source') as (typeof AUDIT_SOURCES)[number],
+    source: text(row, 'Source') as AuditSource,
     result: text(row, 'Result') as AuditRow['result'],
     actor: text(row, 'Actor'),
     helpdeskUser: text(row, 'HelpdeskUser'),
     endUser: text(row, 'EndUser'),
     machine: text(row, 'Machine'),
-    keyType: text(row, 'KeyType') as (typeof AUDIT_KEY_TYPES)[number],
+    keyType: text(row, 'KeyType') as AuditKeyType,
     keyId: text(row, 'KeyId'),
     reason: text(row, 'Reason'),
     ticket: text(row, 'Ticket'),
