@@ -42,6 +42,7 @@ interface Parsed {
  */
 export function readDevices(bytes: Buffer): DeviceRow[] {
   const text = textOf(bytes);
+  if (text.trim() === '') throw refused(['it is empty']);
   const records = parseRecords(text);
   const problems: string[] = [];
   const seen = new Map<string, number>();
