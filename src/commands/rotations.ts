@@ -158,10 +158,12 @@ async function show(id: string, options: { readonly json: boolean }): Promise<vo
         ...(view.closedAtMs === null ? [] : [`  closed      ${time(view.closedAtMs)} by ${view.closedBy}`]),
         '',
         ...facts.deliveries.map(({ clientId, atMs }) => `told client ${clientId} first at ${time(atMs)}`),
-        ...claims.map(
-          ({ clientId, outcome, reportedAtMs, errorText }) =>
-            `client ${clientId} claimed ${outcome} at ${time(reportedAtMs)}${errorText === null ? '' : `: ${errorText}`}`,
-        ),
+        ...claims.map(({ clientId, outcome, reportedAtMs, errorText }) => {
+          const isHolder = facts.holders.some((holder) => holder.clientId === clientId);
+          const said = `client ${clientId} claimed ${outcome} at ${time(reportedAtMs)}`;
+          const text = errorText === null ? '' : `: ${errorText}`;
+          return `${said}${text}${isHolder ? '' : ' (it never proved this key: no evidence)'}`;
+        }),
       );
     },
     { readOnly: true },

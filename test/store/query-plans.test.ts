@@ -15,6 +15,13 @@ import { open } from '../../src/store/sqlite/rotation/open.js';
 import { find, page } from '../../src/store/sqlite/rotation/page.js';
 import { presentKeys } from '../../src/store/sqlite/rotation/present-keys.js';
 import { returned } from '../../src/store/sqlite/rotation/returned.js';
+import {
+  machineByNumber,
+  machinesNamed,
+  machinesOf,
+  numberMachines,
+} from '../../src/store/sqlite/search/machines.js';
+import { searchKeys } from '../../src/store/sqlite/search/search-keys.js';
 import { traceMessage } from '../../src/store/sqlite/trace-message.js';
 import { tempFolder } from '../support/temp.js';
 import { candidate, DATA_KEY, id, siteSeed, T0, testPlanner, TOKEN_HASH, type MessageSpec } from './world.js';
@@ -25,7 +32,7 @@ import { insertDataKey } from '../../src/store/sqlite/data-keys.js';
  * of data keys, the one site. What a subquery has found is looked through, not a table.
  */
 const ALLOWED =
-  /^SCAN (json_each|j (EXISTS )?VIRTUAL|\(subquery-\d+\)$|MPE_DataKeys|CONSTANT ROW|MPE_Site$|MPE_SiteDocuments)/;
+  /^SCAN (json_each|j (EXISTS )?VIRTUAL|\(subquery-\d+\)$|(h|hm|w)$|r USING INDEX MPE_RotationRequests_Due$|MPE_DataKeys|CONSTANT ROW|MPE_Site$|MPE_SiteDocuments)/;
 
 it('the statements of a commit and of the look-ups never walk a whole table', async () => {
   const connection = Connection.open(join(tempFolder('mpe-plans-'), 'site.db'), { readOnly: false });
@@ -84,6 +91,20 @@ it('the statements of a commit and of the look-ups never walk a whole table', as
   );
   findClient(connection, id('client', 1));
   findKeys(connection, '8637036e', 10);
+  const users = [{ domain: 'CORP', account: 'anna' }];
+  for (const search of [
+    { by: 'digits', digits: '8637036e' },
+    { by: 'machine', machine: 'PC1', domain: null },
+    { by: 'client', clientId: id('client', 1) },
+    { by: 'users', users },
+  ] as const) {
+    searchKeys(connection, search, { limit: 10 });
+    searchKeys(connection, search, { limit: 10, users });
+  }
+  machinesOf(connection, users, 10);
+  machinesNamed(connection, 'PC1', 10);
+  numberMachines(connection, [id('client', 1)]);
+  machineByNumber(connection, 16_777_216);
   traceMessage(connection, id('message', 1));
   pruneOutcomes(connection, T0, 10);
   const key = { volumeId: id('volume', 1), keyId: id('key', 1) };
@@ -104,6 +125,8 @@ it('the statements of a commit and of the look-ups never walk a whole table', as
   for (const one of [{ volumeId: key.volumeId }, { keyId: key.keyId }, { dueBeforeMs: T0 }])
     page(connection, { open: true, ...one }, null, 10);
   page(connection, { open: false }, after, 10);
+  // All open requests, by an index of open ones alone: closed ones are never walked.
+  page(connection, { open: true }, null, 10);
   find(connection, id('misc', 20));
   presentKeys(connection, { volumeId: key.volumeId });
   presentKeys(connection, { clientId: id('client', 1) });

@@ -1,5 +1,6 @@
 import { PROTECTION_STATES, VOLUME_TYPES } from '../../protocol/vocabulary.js';
 import { compareRanks } from '../compare-ranks.js';
+import { isForeignClaim } from '../foreign-claim.js';
 import type { CommitPlan } from '../site-store.js';
 import { distinct, inOrder, type JsonRow } from './json-rows.js';
 import { jsonText } from './json-text.js';
@@ -74,14 +75,22 @@ export function stateRows(plans: readonly CommitPlan[]): { states: JsonRow[]; us
   return { states: inOrder(states, ['ClientId']), users: inOrder(users, ['ClientId', 'Position']) };
 }
 
-/** What clients claim about rotation requests. */
+/** What clients claim about rotation requests; of those that are refused see `isForeignClaim`. */
 export function rotationRows(plans: readonly CommitPlan[]): JsonRow[] {
-  const rows = plans.flatMap(({ candidate: { clientId, messageId, rank, rotation }, atMs }) =>
-    rotation === null
+  const rows = plans.flatMap((plan) => {
+    const { candidate, atMs, effects } = plan;
+    const { clientId, messageId, rank, rotation } = candidate;
+    const isForeign = isForeignClaim(plan);
+    return rotation === null || !(effects || isForeign)
       ? []
       : [
           {
-            ...{ RequestId: rotation.requestId, ClientId: clientId, MessageId: messageId },
+            ...{
+              IsForeign: isForeign ? 1 : 0,
+              RequestId: rotation.requestId,
+              ClientId: clientId,
+              MessageId: messageId,
+            },
             ...{ Epoch: rank.epoch, Sequence: rank.sequence, Outcome: rotation.outcome },
             ...{
               ErrorCode: rotation.errorCode,
@@ -89,8 +98,8 @@ export function rotationRows(plans: readonly CommitPlan[]): JsonRow[] {
             },
             ...{ NewKeyId: rotation.newKeyId, ReportedAt: sqlTime(atMs) },
           },
-        ],
-  );
+        ];
+  });
   return distinct(rows, ['RequestId', 'ClientId', 'MessageId']);
 }
 

@@ -79,7 +79,7 @@ export function reduce(plans: readonly CommitPlan[]): Reduction {
     ownerAuthProofs: proofs.filter(({ kind }) => isOwnerAuth(kind)).map(({ row }) => row),
     reports: reportRows(effective),
     ...stateRows(effective),
-    rotations: rotationRows(effective),
+    rotations: rotationRows(plans),
     deliveries: deliveryRows(plans),
     twins: twinsOf(plans),
     resolved: distinct(

@@ -184,9 +184,10 @@ const BATCH = `
   FROM OPENJSON(@rotations) WITH (RequestId uniqueidentifier '$.RequestId', ClientId uniqueidentifier '$.ClientId',
     MessageId uniqueidentifier '$.MessageId', Epoch int '$.Epoch', Sequence bigint '$.Sequence',
     Outcome varchar(64) '$.Outcome', ErrorCode bigint '$.ErrorCode', ErrorText nvarchar(max) '$.ErrorText',
-    NewKeyId uniqueidentifier '$.NewKeyId', ReportedAt datetime2(3) '$.ReportedAt') j
+    NewKeyId uniqueidentifier '$.NewKeyId', ReportedAt datetime2(3) '$.ReportedAt', IsForeign int '$.IsForeign') j
   WHERE NOT EXISTS (SELECT 1 FROM MPE_RotationReports t WHERE t.RequestId = j.RequestId
-                      AND t.ClientId = j.ClientId AND t.MessageId = j.MessageId)
+                      AND t.ClientId = j.ClientId AND (j.IsForeign = 1 OR t.MessageId = j.MessageId))
+    AND (j.IsForeign = 0 OR EXISTS (SELECT 1 FROM MPE_RotationRequests r WHERE r.RequestId = j.RequestId))
   ORDER BY j.RequestId, j.ClientId, j.MessageId;
 
   INSERT INTO MPE_RotationDeliveries (RequestId, ClientId, Round, FirstDeliveredAt)

@@ -19,8 +19,10 @@ import { hasSequenceTwin, isHealthy } from './classify.js';
 import { integer } from './columns.js';
 import type { Connection } from './connection.js';
 import { isTransient, isUniqueViolation, toStoreError } from './errors.js';
+import { isForeignClaim } from '../foreign-claim.js';
 import { flagClone } from './flag-clone.js';
 import { insertOutcome, moveOutcomeUp } from './outcomes.js';
+import { writeClaim, writeForeignClaim } from './rotation/write-claim.js';
 import { upsertReports } from './upsert-reports.js';
 import { upsertState } from './upsert-state.js';
 
@@ -58,6 +60,8 @@ function writeMessage(c: Connection, plan: CommitPlan): number {
     if (!written) throw new Raced();
   }
   const keysWritten = plan.effects ? writeEffects(c, plan) : 0;
+  if (isForeignClaim(plan) && candidate.rotation !== null)
+    writeForeignClaim(c, candidate, candidate.rotation, plan.atMs);
   for (const { requestId, round } of plan.deliveries ?? []) {
     c.run(
       `INSERT INTO MPE_RotationDeliveries (RequestId, ClientId, Round, FirstDeliveredAt) VALUES (?, ?, ?, ?)
@@ -109,23 +113,7 @@ function writeEffects(c: Connection, plan: CommitPlan): number {
   }
   upsertReports(c, candidate, atMs);
   if (candidate.state !== null) upsertState(c, candidate, candidate.state, atMs);
-  if (candidate.rotation !== null) {
-    const { requestId, outcome, errorCode, errorText, newKeyId } = candidate.rotation;
-    c.run(
-      `INSERT INTO MPE_RotationReports (RequestId, ClientId, MessageId, Epoch, Sequence, Outcome, ErrorCode,
-         ErrorText, NewKeyId, ReportedAt) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-      requestId,
-      candidate.clientId,
-      candidate.messageId,
-      candidate.rank.epoch,
-      candidate.rank.sequence,
-      outcome,
-      errorCode,
-      errorText,
-      newKeyId,
-      atMs,
-    );
-  }
+  if (candidate.rotation !== null) writeClaim(c, candidate, candidate.rotation, atMs);
   return keysWritten;
 }
 

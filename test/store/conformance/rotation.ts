@@ -359,6 +359,29 @@ export function rotation(make: MakeDatabase): void {
       await store.close();
     });
 
+    it('keeps the first claim of a client that never proved the key, and reads nothing from it', async () => {
+      const store = await fresh();
+      await store.rotation.open([demand(1)]);
+      const plan = (message: number, requestId = id('misc', 101)): CommitPlan => {
+        const claimed = candidate({
+          ...{ client: 2, message, sequence: message },
+          rotation: { requestId, outcome: 'REMOVED', errorCode: null, errorText: null, newKeyId: null },
+        });
+        const outcome = {
+          ...outcomeOf(claimed, 'REJECTED', T0),
+          reason: 'ROTATION_REQUEST_UNKNOWN' as const,
+        };
+        const refused = { outcomeMode: 'insert' as const, secrets: [], effects: false, atMs: T0 + message };
+        return { candidate: claimed, outcome, ...refused };
+      };
+      for (const one of [plan(2), plan(3), plan(4, id('misc', 199))])
+        expect(await store.apply([one])).toMatchObject([{ kind: 'applied' }]);
+      const facts = await store.rotation.find(id('misc', 101));
+      expect(facts?.claims).toMatchObject([{ clientId: id('client', 2), outcome: 'REMOVED', sequence: 2n }]);
+      expect(await stateOf(store)).toBe('REQUIRED');
+      await store.close();
+    });
+
     it('keeps claims of holders and reads them since the exposure alone', async () => {
       const store = await fresh();
       await store.rotation.open([demand(1)]);
