@@ -24,8 +24,8 @@ const SEVERAL = 400;
 const LIMIT = 50;
 
 /**
- * How long the helpdesk waits for a key by its first eight digits: `store.findKeys` on two million
- * keys against two thousand. The two are asked in turn in the same run, so that their ratio does not
+ * How long the helpdesk waits for a key by its first eight digits: `store.findKeys` and the portal's
+ * `store.search.keys` on two million keys against two thousand. The two are asked in turn in the same run, so that their ratio does not
  * depend on the machine or on what else it does. On SQLite, and on the server of
  * MPE_TEST_SQLSERVER_URL where it is set.
  */
@@ -103,11 +103,13 @@ async function measure(
 ): Promise<void> {
   const stores = await Promise.all(locations.map((location) => openStore(location, { readOnly: true })));
   try {
-    for (const [what, several, times] of [
-      ['one match', false, SINGLE],
-      [`${SHARED} matches`, true, SEVERAL],
+    for (const [what, several, times, ask] of [
+      ['one match', false, SINGLE, FIND],
+      [`${SHARED} matches`, true, SEVERAL, FIND],
+      ['one match, as the portal searches', false, SINGLE, SEARCH],
+      [`${SHARED} matches, as the portal searches`, true, SEVERAL, SEARCH],
     ] as const) {
-      const took = await askInTurn(stores, large, several, times);
+      const took = await askInTurn(stores, large, several, times, ask);
       const [few, many] = took.map(percentile) as [Percentile, Percentile];
       const show = (at: Percentile): string => `p50 ${at(0.5).toFixed(2)} ms   p99 ${at(0.99).toFixed(2)} ms`;
       print(`   ${name}, ${what}`);
@@ -122,12 +124,24 @@ async function measure(
   }
 }
 
+/** A look-up by the first digits. */
+type Ask = (
+  store: SiteStore,
+  digits: string,
+) => Promise<readonly { readonly readable: boolean; readonly holders: readonly unknown[] }[]>;
+
+/** `mpe keys find`. */
+const FIND: Ask = (store, digits) => store.findKeys(digits, LIMIT);
+/** The helpdesk portal and the recovery API: also where and since when a key is not current any more. */
+const SEARCH: Ask = (store, digits) => store.search.keys({ by: 'digits', digits }, { limit: LIMIT });
+
 /** Milliseconds of each look-up on the small and on the large database. */
 async function askInTurn(
   stores: readonly SiteStore[],
   large: number,
   several: boolean,
   times: number,
+  ask: Ask,
 ): Promise<readonly number[][]> {
   const random = new SeededRandom(1);
   const took: number[][] = stores.map(() => []);
@@ -135,7 +149,7 @@ async function askInTurn(
     for (const [i, keys] of [SMALL, large].entries()) {
       const digits = digitsFor(keys, several, random.next());
       const began = performance.now();
-      const found = await stores[i]!.findKeys(digits, LIMIT);
+      const found = await ask(stores[i]!, digits);
       const ms = performance.now() - began;
       if (
         found.length !== (several ? SHARED : 1) ||

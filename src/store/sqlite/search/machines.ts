@@ -54,9 +54,9 @@ export function numberMachines(c: Connection, clientIds: readonly Guid[]): numbe
   return c.immediate(() => {
     c.run(
       `INSERT INTO MPE_MachineNumbers (ClientId, Number)
-       SELECT j.value, (SELECT coalesce(max(Number), ?2 - 1) FROM MPE_MachineNumbers) + row_number() OVER (ORDER BY j.value)
-       FROM (SELECT DISTINCT value FROM json_each(?1)) j
-       WHERE NOT EXISTS (SELECT 1 FROM MPE_MachineNumbers n WHERE n.ClientId = j.value)`,
+       SELECT w.value, (SELECT coalesce(max(Number), ?2 - 1) FROM MPE_MachineNumbers) + row_number() OVER (ORDER BY w.value)
+       FROM (SELECT DISTINCT value FROM json_each(?1)) w
+       WHERE NOT EXISTS (SELECT 1 FROM MPE_MachineNumbers n WHERE n.ClientId = w.value)`,
       ids,
       FIRST_MACHINE_NUMBER,
     );
