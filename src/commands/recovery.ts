@@ -39,6 +39,7 @@ async function run(): Promise<void> {
     const clock = clockOf(config, site.testSite);
     recovery = await startRecovery({ config, store, log, clock });
     service = await servePortals(config, recovery, store, clock, log);
+    if (service !== null && service.tlsChain !== null) recovery.watchTls(service.tlsChain);
     await serveOps(config, recovery, service, shutdown, log);
   } catch (error) {
     await service?.close();

@@ -187,6 +187,7 @@ const THINGS = {
   site_document: 'site document',
   certificate: 'certificate',
   gateway_tls: 'gateway TLS',
+  recovery_tls: 'recovery TLS',
 } as const;
 
 function endText({ thing, expiresAtMs }: Expiring): string {

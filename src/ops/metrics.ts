@@ -51,6 +51,7 @@ export class Metrics {
     site_document: this.#expires('site_document', 'the site document, with its sealing and token keys,'),
     certificate: this.#expires('certificate', 'the BitLocker management encryption certificate'),
     gateway_tls: this.#expires('gateway_tls', "the gateway's TLS certificate"),
+    recovery_tls: this.#expires('recovery_tls', "the recovery service's TLS certificate"),
   };
   readonly dataKeys = this.#counter('data_keys_made_total', 'Data keys made', []);
 

@@ -5,6 +5,7 @@ import { MpeError } from '../ops/errors.js';
 import type { ReadyCheck } from '../ops/http.js';
 import type { Logger } from '../ops/log.js';
 import { Metrics } from '../ops/metrics.js';
+import { ExpiryWatch } from '../secrets/expiry-watch.js';
 import { checkSite } from '../secrets/site-check.js';
 import type { SiteStore } from '../store/site-store.js';
 import { Alarms } from './alarms.js';
@@ -13,6 +14,7 @@ import { CanaryMetrics } from './canary-metrics.js';
 import { Canary } from './canary.js';
 import { disclosureContext } from './disclosure/context.js';
 import type { DisclosureContext } from './disclosure/disclose.js';
+import { RecoveryExpiry } from './expiry.js';
 import { ringLoop } from './policy/ring-loop.js';
 import { openRecoverySite, type RecoverySite } from './open-site.js';
 import { RecoveryReadiness } from './readiness.js';
@@ -36,6 +38,8 @@ export interface RunningRecovery {
   readonly checks: Readonly<Record<string, ReadyCheck>>;
   /** What shows keys; for the portals and the API. */
   readonly disclosure: DisclosureContext;
+  /** Announces the end of the TLS chain (PEM) that the portals show, too. */
+  watchTls(chainPem: string): void;
   /** Ends the round under way at its next step and overwrites the open keys. Safe to call twice. */
   close(): Promise<void>;
 }
@@ -54,14 +58,20 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
   const site = await openRecoverySite(config.keysDir, store, { log, clock });
   const metrics = new Metrics('recovery');
   const alarms = new Alarms(log);
+  const expiry = new RecoveryExpiry(site.keeper, site.document);
+  const watch = new ExpiryWatch({ expiring: () => expiry.expiring(), clock, log, metrics });
   const canaryMetrics = new CanaryMetrics(metrics, alarms);
   const canary = new Canary({
     ...{ store, alarms, clock, log, metrics: canaryMetrics },
     keys: site.keys,
     keeper: site.keeper,
     fingerprintKey: site.fingerprintKey,
-    readDocument: async () =>
-      checkSite(site.keyFolder, await store.readSite(), (await store.readSiteDocument()).jws),
+    readDocument: async () => {
+      const { jws } = await store.readSiteDocument();
+      const document = await checkSite(site.keyFolder, await store.readSite(), jws);
+      expiry.useDocument(document);
+      return document;
+    },
     walk: new SecretWalk(store),
     sample: config.recovery.canarySample,
   });
@@ -88,9 +98,14 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
   return {
     metrics,
     disclosure: disclosureContext(config, site, { store, clock, log, onRow: () => audit.wake() }),
+    watchTls: (chainPem) => {
+      expiry.useTls(chainPem);
+      watch.look();
+    },
     checks: { ...readiness.checks, store: () => store.probeWrite(`recovery ${process.pid}`) },
     close: () => {
       closing.abort();
+      watch.close();
       closed ??= Promise.all([loop, audit.close()]).then(() => {
         site.keys.close();
         metrics.close();

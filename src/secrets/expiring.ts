@@ -8,11 +8,14 @@ import { KEY_FILES } from './key-files.js';
 
 const DAY_MS = 86_400_000;
 
+/** Also by the names that OpenSSL takes for it. */
+const PEM_CERTIFICATES = /-----BEGIN ((?:X509 |TRUSTED )?CERTIFICATE)-----[\s\S]+?-----END \1-----/g;
+
 /** From so many days before on, expiry is announced. */
 const NOTICE_DAYS = [1, 7, 30] as const;
 
 /** What comes to an end: a word of events and metrics. */
-export type ExpiringThing = 'site_document' | 'certificate' | 'gateway_tls';
+export type ExpiringThing = 'site_document' | 'certificate' | 'gateway_tls' | 'recovery_tls';
 
 /** Something that ends. */
 export interface Expiring {
@@ -46,6 +49,11 @@ const WORDS = {
     since: '; clients of the site only warn, proxies and browsers refuse it',
     renew: 'have the site CA sign a new one, put it into gateway/',
   },
+  recovery_tls: {
+    name: "the recovery service's TLS certificate",
+    since: '; proxies and browsers refuse it',
+    renew: 'put a new one where MPE_RECOVERY_TLS_CERT names it, and start mpe recovery again',
+  },
 } as const satisfies Record<ExpiringThing, Readonly<Record<'name' | 'since' | 'renew', string>>>;
 
 /** The notice that is due; null more than 30 days before. An end only warns, everywhere. */
@@ -72,12 +80,12 @@ export function certificateEnd({ pem, thumbprint }: CertificatePublic): Expiring
   return { thing: 'certificate', id: thumbprint, expiresAtMs: endOf(pem) };
 }
 
-/** The end of what a gateway shows: that of its chain (PEM) which comes first. */
-export function tlsEnd(chainPem: string): Expiring {
-  const certificates = chainPem.match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? [];
+/** The end of what a process shows of itself: that of its chain (PEM) which comes first. */
+export function tlsEnd(chainPem: string, thing: 'gateway_tls' | 'recovery_tls' = 'gateway_tls'): Expiring {
+  const certificates = chainPem.match(PEM_CERTIFICATES) ?? [];
   const first = certificates[0] ?? '';
   return {
-    thing: 'gateway_tls',
+    thing,
     id: new X509Certificate(first).fingerprint256,
     expiresAtMs: Math.min(...certificates.map(endOf)),
   };

@@ -8,7 +8,7 @@ import { TestCa } from '../support/pki.js';
 
 const DAY_MS = 86_400_000;
 const END = Date.UTC(2031, 0, 1);
-const THINGS: readonly ExpiringThing[] = ['site_document', 'certificate', 'gateway_tls'];
+const THINGS: readonly ExpiringThing[] = ['site_document', 'certificate', 'gateway_tls', 'recovery_tls'];
 
 const closing: (() => void)[] = [];
 afterEach(() => closing.splice(0).forEach((close) => close()));
@@ -47,7 +47,7 @@ describe('what comes to an end', () => {
       expect(own.map(({ level }) => level)).toEqual(['warn', 'warn', 'error', 'error']);
       expect(own[0]).toMatchObject({ id: 'a', expiresAt: new Date(END).toISOString() });
     }
-    expect(lines).toHaveLength(12);
+    expect(lines).toHaveLength(4 * THINGS.length);
   });
 
   test('is announced by the nearest threshold alone where a process starts late, and anew once renewed', () => {

@@ -45,6 +45,8 @@ export interface RecoveryServiceOptions {
 export interface RecoveryService {
   readonly port: number;
   readonly origin: string;
+  /** What it shows, PEM; null for plain HTTP. */
+  readonly tlsChain: string | null;
   readonly check: ReadyCheck;
   /** Takes no more requests, lets what is in hand finish within `boundMs` (default 5 s), then cuts it. */
   close(boundMs?: number): Promise<void>;
@@ -90,6 +92,7 @@ export async function startRecoveryService(options: RecoveryServiceOptions): Pro
   return {
     port,
     origin: origin(),
+    tlsChain: tls?.cert ?? null,
     check: () => (draining.signal.aborted ? Promise.reject(new Error('draining')) : Promise.resolve('ok')),
     close: (boundMs = 5000) => (closing ??= close(server, draining, boundMs, log)),
   };
