@@ -299,6 +299,41 @@ export function rotation(make: MakeDatabase): void {
       await store.close();
     });
 
+    it('of an exposure and a closing in one instant, one waits for the other', async () => {
+      const store = await fresh();
+      const volumes = Array.from({ length: 8 }, (_, n) => 20 + n);
+      const both = (message: number, keys: readonly number[]) =>
+        escrow(message, {
+          volumes: volumes.map((n) => ({
+            volume: n,
+            protectors: keys.map((key) => ({ key: n * 10 + key, password: `password ${key}` })),
+          })),
+        });
+      const of = (n: number, key: number): RotationDemand =>
+        demand(n * 10 + key, { volumeId: id('volume', n), keyId: id('key', n * 10 + key) });
+      await send(store, [both(2, [1])]);
+      await store.rotation.open(volumes.map((n) => of(n, 1)));
+      await send(store, [both(3, [2])]);
+      await Promise.all(
+        volumes.flatMap((n) => {
+          const closing = { round: 1, as: 'COMPLETED' as const, by: 'keeper', reason: '', atMs: T0 + 900 };
+          const work: (() => Promise<unknown>)[] = [
+            () => store.rotation.close([{ ...closing, requestId: of(n, 1).requestId }]),
+            () => store.rotation.open([of(n, 2)]),
+          ];
+          return (n % 2 === 0 ? work : work.reverse()).map((one) => one());
+        }),
+      );
+      for (const n of volumes) {
+        const first = (await store.rotation.find(of(n, 1).requestId))!.request;
+        const second = (await store.rotation.find(of(n, 2).requestId))!.request;
+        // Closed before the exposure, or open and in the next round; never closed after it.
+        expect([first.closedAs, first.round]).toEqual(first.closedAs === null ? [null, 2] : ['COMPLETED', 1]);
+        expect(second.closedAs).toBeNull();
+      }
+      await store.close();
+    });
+
     it('what a client sent before the exposure is no evidence, however late it arrives', async () => {
       const store = await fresh();
       await send(store, [sends(5, [1])]);
