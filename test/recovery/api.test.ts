@@ -202,6 +202,39 @@ describe('a search', () => {
   });
 });
 
+describe('operations', () => {
+  test('an incident is proposed by one person and confirmed by another; coverage and gateways are told', async () => {
+    const lab = await ServiceLab.open();
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    await lab.desk.escrow(pc, password(1));
+    const one = await lab.as('CORP\\one', 'helpdesk-administrator', 'operator');
+    const two = await lab.as('CORP\\two', 'operator');
+    const unknown = await one.post('/api/v1/incidents', { title: 'Stolen van', machines: ['PC-8'] });
+    expect(unknown.json()).toMatchObject({ status: 400, detail: 'PC-8: no machine has this name' });
+    const proposed = (
+      await one.post('/api/v1/incidents', { title: 'Stolen van', machines: ['corp\\pc-7'] })
+    ).json();
+    expect(proposed).toMatchObject({ state: 'PROPOSED', machines: 1, confirmedBy: null });
+    const confirm = `/api/v1/incidents/${proposed.incidentId as string}/confirm`;
+    expect((await one.post(confirm)).status).toBe(400);
+    expect((await two.post(confirm)).json()).toMatchObject({ state: 'OPEN', confirmedBy: 'corp\\two' });
+    expect((await two.get('/api/v1/incidents')).json().incidents).toHaveLength(1);
+    expect((await two.post(confirm.replace('confirm', 'end'))).json().state).toBe('ENDED');
+    expect((await two.get('/api/v1/reports/coverage')).json().denominator).toEqual({
+      machines: 1,
+      imported: false,
+    });
+    const points = [
+      { id: 'gw1', channel: 'HTTPS', address: 'https://gw1', firstSeenAtMs: 1, lastSeenAtMs: 1 },
+    ] as const;
+    await lab.desk.store.policy.recordManagementPoints(points as never, lab.clock.now());
+    const told = (await two.get('/api/v1/management-points')).json().managementPoints;
+    expect(told).toMatchObject([{ id: 'gw1', channel: 'HTTPS' }]);
+    const rows = (await one.get('/api/v1/reports/audit?result=Failed')).json().lines;
+    expect(rows).toMatchObject([{ result: 'Failed', helpdeskUser: 'CORP\\one' }]);
+  });
+});
+
 describe('the OpenAPI document', () => {
   test('names every route, and the linter has nothing to say', async () => {
     const lab = await ServiceLab.open();

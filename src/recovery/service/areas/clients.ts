@@ -1,5 +1,7 @@
+import { verifySiteDocument } from '../../../jose/index.js';
 import { MpeError } from '../../../ops/errors.js';
 import type { PendingRegistrationRow } from '../../../store/rows.js';
+import { managementPointStates } from '../../policy/service-of.js';
 import type { PendingClientLine, RecoveryServices } from '../../services.js';
 import type { ServicesContext } from '../services.js';
 
@@ -25,8 +27,15 @@ export function clientServices({ store, clock, log }: ServicesContext): Recovery
       log.info({ event: 'client.rejected', by: caller.person.name, clientId, kid });
     },
     managementPoints: async () => {
-      const points = await store.policy.managementPoints();
-      return points.map((point) => ({ ...point, service: true, detail: '' }));
+      const site = await store.readSite();
+      if (site === null) throw new MpeError('SITE_MISMATCH', 'the database holds no site');
+      const document = await verifySiteDocument((await store.readSiteDocument()).jws, site.rootThumbprint);
+      const facts = { policies: await store.readPolicies(), siteVersion: site.siteVersion, document };
+      const states = managementPointStates(await store.policy.managementPoints(), facts, clock.now());
+      return states.map(({ gone, detail, ...state }) => ({
+        ...state,
+        detail: gone ? `not seen any more${detail === '' ? '' : `; ${detail}`}` : detail,
+      }));
     },
   };
 }

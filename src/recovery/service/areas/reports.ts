@@ -1,16 +1,17 @@
 import type { AuditFilter as StoredFilter, AuditRow } from '../../../store/disclosure-store.js';
 import { MpeError } from '../../../ops/errors.js';
+import { coverageReport } from '../../coverage/report.js';
 import type { AuditFilter, AuditLine, RecoveryServices } from '../../services.js';
 import type { ServicesContext } from '../services.js';
 
 /** The recovery audit report and coverage. */
-export function reportServices({ store }: ServicesContext): RecoveryServices['reports'] {
+export function reportServices({ store, clock }: ServicesContext): RecoveryServices['reports'] {
   return {
     audit: async (filter) => {
       const rows = await store.disclosure.searchAudit(storedFilter(filter), filter.limit + 1);
       return { lines: rows.slice(0, filter.limit).map(lineOf), more: rows.length > filter.limit };
     },
-    coverage: () => Promise.reject(new MpeError('VALUE_INVALID', 'coverage is not part of this release')),
+    coverage: () => coverageReport(store, clock.now()),
   };
 }
 
