@@ -26,7 +26,7 @@ const UNIQUE =
 describe('classes of errors', () => {
   test.each([
     -2, 233, 1204, 1205, 1222, 3960, 4060, 10_928, 10_929, 40_143, 40_501, 40_613, 49_918, 49_919, 49_920,
-    51_007, 33_557_097, 976, 3906, 9002, 1105, 701, 40_197, 18_401,
+    51_007, 33_557_097, 976, 3906, 9002, 1105, 701, 40_197, 18_401, 4002, 8007,
   ])('number %i is transient', (number) => {
     expect(sqlErrorClass(serverError(number, 'x'))).toBe('transient');
     expect(isTransient(serverError(number, 'x'))).toBe(true);

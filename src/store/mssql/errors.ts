@@ -31,6 +31,8 @@ const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   ...[921, 922, 926, 927, 942, 945, 952], // recovering, suspect, restoring, offline, in transition
   ...[976, 978, 979, 981, 982, 983, 3906], // the replica is not the primary, or the database is read-only
   ...[6005, 17_142, 17_187, 18_401, 18_451], // the server is starting, paused or going down
+  // The stream of bytes is damaged. The driver makes whole ones: this one was cut on its way.
+  ...[4002, 8004, 8005, 8006, 8007, 8009],
   // What an operator gives back: memory, space of the database and its log, disks.
   ...[701, 802, 845, 8628, 8645, 8651, 1101, 1105, 9001, 9002, 823],
   ...[10_928, 10_929], // Azure SQL: limit of the resource reached, too busy for more than the minimum
