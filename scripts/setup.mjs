@@ -14,13 +14,17 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const NODE_AT_LEAST = [20, 19];
 const REDIS_AT_LEAST = [6, 2];
 
-/** Does whatever is missing, printing each step; throws Refusal with one message otherwise. */
-export function setUp() {
+/**
+ * Does whatever is missing, printing each step; throws Refusal with one message otherwise.
+ * `browser`: also Chromium, which the tests of the portals need and nothing else.
+ */
+export function setUp({ browser = false } = {}) {
   refuseWindows();
   checkNode();
   installModules();
   build();
-  return { redisServer: ensureRedis() };
+  const redisServer = ensureRedis();
+  return { redisServer, chromium: browser ? ensureChromium() : null };
 }
 
 function refuseWindows() {
@@ -162,6 +166,38 @@ function ensureRedis() {
   return { path, version };
 }
 
+const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+
+/**
+ * A Chromium: { path } or, where there is none and none could be installed, { path: null, why, command }.
+ * It stops nothing: the tests that need it are skipped, and say so.
+ */
+function ensureChromium() {
+  const began = performance.now();
+  const find = () => BROWSERS.map(findProgram).find((path) => path !== null) ?? null;
+  let path = find();
+  let how = '';
+  if (path === null) {
+    console.log(dim('   … chromium, for the tests of the portals; about 500 MB with what it needs'));
+    // The fonts are only recommended by its package, and pages without one are boxes.
+    const result = installPackages({
+      apt: ['chromium', 'fonts-dejavu-core', 'fonts-liberation'],
+      dnf: ['chromium'],
+      brew: ['--cask', 'chromium'],
+    });
+    path = find();
+    if (path === null) {
+      const why = result.why ?? 'it is not in PATH';
+      step(`no chromium (${why.split('\n')[0]}): the tests of the portals will be skipped`);
+      return { path: null, why, command: result.command ?? 'install chromium' };
+    }
+    how = ` (${result.by}, ${duration(performance.now() - began)})`;
+  }
+  const text = spawnSync(path, ['--version'], { encoding: 'utf8' }).stdout ?? '';
+  step(`chromium ${/\d+(?:\.\d+)+/.exec(text)?.[0] ?? 'of unknown version'}${how}`);
+  return { path };
+}
+
 /** The version of an installed package. */
 export function packageVersion(name) {
   return createRequire(join(root, 'package.json'))(`${name}/package.json`).version;
@@ -169,5 +205,5 @@ export function packageVersion(name) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href)
   await runMain(() => {
-    setUp();
+    setUp({ browser: process.argv.includes('--browser') });
   });

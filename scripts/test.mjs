@@ -13,8 +13,13 @@ import { root, setUp } from './setup.mjs';
 const TOOLS = /^(tsx-|node-compile-cache|v8-compile-cache|vitest)/;
 
 /** What does not run here, why, and how to run it. */
-function notRun() {
+function notRun({ chromium }) {
   const lines = [];
+  if (chromium.path === null)
+    lines.push(
+      `the portals in a browser: there is no Chromium here (${chromium.why}).\n` +
+        `     Run them: ${chromium.command} && npm test -- test/portal`,
+    );
   if (!process.env.MPE_TEST_SQLSERVER_URL)
     lines.push(
       'store conformance on SQL Server: MPE_TEST_SQLSERVER_URL is not set.\n' +
@@ -86,9 +91,9 @@ await runMain(async () => {
   // Ctrl-C ends vitest, which has it too; we still clean up and report.
   process.on('SIGINT', () => undefined);
   console.log(bold('mpe test'));
-  setUp();
+  const found = setUp({ browser: true });
   console.log('   will not run here:');
-  for (const line of notRun()) console.log(`   ${yellow('-')} ${line}`);
+  for (const line of notRun(found)) console.log(`   ${yellow('-')} ${line}`);
   const { processesUsing } = await importTypeScript('test/support/leaks.ts');
   // Short: the path of a socket has at most 107 characters.
   const folder = mkdtempSync(join(tmpdir(), 'mpe-'));

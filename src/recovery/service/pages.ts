@@ -1,5 +1,12 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { answerWithPage, frameFor, registerPortal, sendSignIn, type PageError } from '../portal/index.js';
+import {
+  answerWithPage,
+  frameFor,
+  registerPortal,
+  sendPageError,
+  sendSignIn,
+  type PageError,
+} from '../portal/index.js';
 import { SIGN_IN_PROBLEMS, type SignInProblem } from '../sign-in/problems.js';
 import { pathOf } from '../sign-in/routes.js';
 import type { Portal } from '../sign-in/session.js';
@@ -24,6 +31,8 @@ async function signInPage(
   status: number,
 ): Promise<FastifyReply> {
   const { problem, returnTo } = query;
+  if (portal === 'self-service' && !context.settings.selfService.on)
+    return sendPageError(reply, frameFor(context.settings, portal, null), { kind: 'self-service-off' });
   const known = typeof problem === 'string' && Object.hasOwn(SIGN_IN_PROBLEMS, problem);
   return sendSignIn(
     reply,

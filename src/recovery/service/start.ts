@@ -13,7 +13,7 @@ import { apiRoutes } from '../api/index.js';
 import { compatibleProblem, compatibleRoutes } from '../api/compatible/index.js';
 import { recordEvent, type AuditContext } from '../audit/record.js';
 import type { Operation } from '../roles.js';
-import type { RecoveryServices } from '../services.js';
+import type { Caller, RecoveryServices } from '../services.js';
 import { BearerTokens } from '../sign-in/bearer.js';
 import { BREAK_GLASS_NAME } from '../sign-in/break-glass.js';
 import { SESSION_COOKIE, SESSION_FLAGS } from '../sign-in/cookies.js';
@@ -154,6 +154,7 @@ function partsOf(
       const armedUntil = settings.breakGlass ? ((await people.readBreakGlass())?.armedUntilMs ?? 0) : 0;
       return { local: settings.local, oidc: oidc !== null, breakGlass: armedUntil > clock.now() };
     },
+    refused: (caller, access, why) => refused(caller, access, why),
     acceptNotice: async (request) => {
       const held = heldOf(request);
       if (held !== null) await people.acceptNotice(held.tokenHash);
@@ -186,14 +187,14 @@ function partsOf(
         await recordEvent(audit, { ...nothing, ...row, ...named }, result);
       },
     });
-  const refused: AccessParts['refused'] = async (caller, access) => {
+  const refused = async (caller: Caller, access: Operation, why = 'NOT_ALLOWED'): Promise<void> => {
     const { person, source } = caller;
     log.warn(
-      { event: 'access.refused', person: person.name, access, source },
-      'roles do not allow a request',
+      { event: 'access.refused', person: person.name, access, source, why },
+      'roles or settings do not allow a request',
     );
     if (!isForKeys(access)) return;
-    const row = { ...nothing, keyType: 'Recovery Key Password', detail: `NOT_ALLOWED: ${access}` } as const;
+    const row = { ...nothing, keyType: 'Recovery Key Password', detail: `${why}: ${access}` } as const;
     const named = { requestId: newGuid(), source, person: person.name, helpdeskUser: person.name };
     await recordEvent(audit, { ...named, ...row }, 'Failed');
   };

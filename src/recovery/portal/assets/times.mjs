@@ -1,5 +1,6 @@
 // Times in the reader's own zone; UTC stays in the tooltip.
-const format = new Intl.DateTimeFormat(document.documentElement.lang || 'en', {
+const language = navigator.languages.find((one) => one.startsWith('en')) ?? 'en-GB';
+const format = new Intl.DateTimeFormat(language, {
   dateStyle: 'medium',
   timeStyle: 'short',
 });

@@ -1,5 +1,6 @@
 import { HelpdeskWord } from './self-service.js';
 import { MessagePage } from './message.js';
+import { sentence } from '../parts/sentence.js';
 import type { Frame } from '../parts/shell.js';
 import type { View } from '../parts/view.js';
 
@@ -95,13 +96,13 @@ export function ErrorPage({ frame, error }: { readonly frame: Frame; readonly er
     case 'bad-request':
       return (
         <MessagePage frame={frame} title="That was not understood" next={[home, 'To the start']}>
-          <p>{error.detail}</p>
+          <p>{sentence(error.detail)}</p>
         </MessagePage>
       );
     case 'unavailable':
       return (
         <MessagePage frame={frame} title="Not possible at the moment" next={[home, 'To the start']}>
-          <p>{error.detail}</p>
+          <p>{sentence(error.detail)}</p>
           <p>Try again in a minute. Nothing was shown and nothing was changed.</p>
         </MessagePage>
       );

@@ -5,6 +5,7 @@ import { BarLine } from '../parts/bars.js';
 import { CheckField, PostForm, SelectField, Submit, TextField } from '../parts/form.js';
 import { KeyId } from '../parts/key-state.js';
 import { RotationBadge, rotationEnded, toneOf } from '../parts/rotation.js';
+import { sentence } from '../parts/sentence.js';
 import { Page, type Frame } from '../parts/shell.js';
 import { ADMINISTRATION_PAGES, SubNav } from '../parts/sub-nav.js';
 import { Table, type Column } from '../parts/table.js';
@@ -110,7 +111,7 @@ function columnsFor(frame: Frame): readonly Column<RotationLine>[] {
   const columns: Column<RotationLine>[] = [
     { head: 'Machine', cell: (line) => line.machineName },
     { head: 'State', cell: (line) => <RotationBadge line={line} /> },
-    { head: 'What it waits for', cell: (line) => line.detail },
+    { head: 'What it waits for', cell: (line) => sentence(line.detail) },
     { head: 'Key ID', cell: (line) => <KeyId id={line.keyId} /> },
     { head: 'Since', cell: (line) => <When atMs={line.openedAtMs} /> },
     {

@@ -3,6 +3,7 @@ import type { RotationState as RotationStateName } from '../../rotation/state.js
 import type { RotationLine } from '../../services.js';
 import { Badge, Notice, type Tone } from './badge.js';
 import { KeyId } from './key-state.js';
+import { sentence } from './sentence.js';
 import type { View } from './view.js';
 import { When } from './when.js';
 
@@ -69,7 +70,7 @@ export function RotationState({ line }: { readonly line: RotationLine }): View {
       <div class="row">
         <RotationBadge line={line} />
       </div>
-      <p>{line.detail}</p>
+      <p>{sentence(line.detail)}</p>
       {line.state === 'REPLACED' || line.state === 'ABANDONED' ? null : (
         <ol class="steps" aria-label="Steps of the rotation">
           {STEPS.map((step, index) => (

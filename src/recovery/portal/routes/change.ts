@@ -2,6 +2,7 @@ import { isMpeError } from '../../../ops/errors.js';
 import type { Operation } from '../../roles.js';
 import { FormBody } from '../form-body.js';
 import type { PageHandler, PageRequest, PageRoutes } from '../page-routes.js';
+import { sentence } from '../parts/sentence.js';
 import { sendPageError } from '../render.js';
 
 /**
@@ -20,7 +21,7 @@ export function change(
       await work(FormBody.of(page.request), page);
     } catch (error) {
       if (!isMpeError(error, 'VALUE_INVALID') && !isMpeError(error, 'USAGE')) throw error;
-      return sendPageError(page.reply, page.frame, { kind: 'bad-request', detail: `${error.message}.` });
+      return sendPageError(page.reply, page.frame, { kind: 'bad-request', detail: sentence(error.message) });
     }
     return page.reply.redirect(next, 303);
   };

@@ -8,6 +8,7 @@ import { MessagePage } from '../pages/message.js';
 import { MatchesPage, RecoverPage, type FormProblem, type RecoverForm } from '../pages/recover.js';
 import { TypingPage } from '../pages/typing.js';
 import { readChoice, type KeyChoice } from '../parts/key-choice.js';
+import { sentence } from '../parts/sentence.js';
 import { refusalTitle } from '../refusals.js';
 import { sendPage } from '../render.js';
 import { checkTyping } from '../typing-check.js';
@@ -43,8 +44,8 @@ async function search(page: PageRequest, { services }: ServiceContext): Promise<
   const found = await services.keys.search(caller, query, user ?? undefined);
   if (found.found === 'refused') {
     return found.refusal === 'USER_REQUIRED'
-      ? again({ field: 'account', title: 'The user is missing', detail: found.detail }, 403)
-      : again({ field: 'digits', title: 'That is no recovery key ID', detail: found.detail }, 400);
+      ? again({ field: 'account', title: 'The user is missing', detail: sentence(found.detail) }, 403)
+      : again({ field: 'digits', title: 'That is no recovery key ID', detail: sentence(found.detail) }, 400);
   }
   if (found.keys.length === 0) return again(nothingFound(user !== null), 404);
   const reasons = services.keys.reasons(caller.source, 'recovery-password');
@@ -158,7 +159,7 @@ async function refused(
   return sendPage(
     reply,
     <MessagePage frame={frame} title={title} section="recovery" next={['/helpdesk', 'Search again']}>
-      <p>{answer.detail}</p>
+      <p>{sentence(answer.detail)}</p>
       {answer.auditSequence === null ? null : (
         <p class="soft small">Recorded as row {String(answer.auditSequence)} of the audit.</p>
       )}

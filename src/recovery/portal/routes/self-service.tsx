@@ -5,6 +5,7 @@ import { FormBody } from '../form-body.js';
 import type { PageHandler, PageRequest, PageRoutes } from '../page-routes.js';
 import { DisclosedPage } from '../pages/disclosed.js';
 import { alikeText, NoticePage, SelfServicePage, type OwnProblem } from '../pages/self-service.js';
+import { sentence } from '../parts/sentence.js';
 import { refusalTitle } from '../refusals.js';
 import { sendPage, sendPageError } from '../render.js';
 import { withRotations } from './helpdesk.js';
@@ -41,14 +42,12 @@ export function selfService(routes: PageRoutes, context: ServiceContext): void {
   );
 }
 
+/** Who asks all the same gets an audit row: as for a key that their role does not open. */
 async function switchedOff(
-  { reply, frame, caller }: PageRequest,
-  { log }: ServiceContext,
+  { request, reply, frame, caller }: PageRequest,
+  context: ServiceContext,
 ): Promise<FastifyReply> {
-  log.warn(
-    { event: 'self_service.refused', person: caller.person.name, address: caller.address },
-    'self-service is switched off',
-  );
+  await context.refused(caller, request.method === 'POST' ? 'own.disclose' : 'own.search', 'OFF');
   return sendPageError(reply, frame, { kind: 'self-service-off' });
 }
 
@@ -80,7 +79,7 @@ async function disclose(page: PageRequest, context: ServiceContext): Promise<Fas
   if (answer.outcome === 'refused') {
     const [title, status] = refusalTitle(answer.refusal);
     const digits = ['NOT_FOUND', 'AMBIGUOUS', 'NOT_OWN_MACHINE', 'REQUEST_INVALID'].includes(answer.refusal);
-    let { detail } = answer;
+    let detail = sentence(answer.detail);
     if (answer.refusal === 'AMBIGUOUS') {
       const alike = await context.services.keys.searchOwn(caller, typed.digits);
       if (alike.found === 'keys') detail = alikeText(alike.keys);

@@ -4,6 +4,7 @@ import type { ServiceContext } from '../../service/context.js';
 import { FormBody } from '../form-body.js';
 import { endUserOf, type PageRoutes } from '../page-routes.js';
 import { TpmPage, type TpmForm } from '../pages/tpm.js';
+import { sentence } from '../parts/sentence.js';
 import { refusalTitle } from '../refusals.js';
 import { sendFile } from '../send-file.js';
 import { sendPage } from '../render.js';
@@ -35,7 +36,7 @@ export function manageTpm(routes: PageRoutes, { services }: ServiceContext): voi
     });
     if (answer.outcome === 'refused') {
       const [title, status] = refusalTitle(answer.refusal);
-      const problem = { title, detail: answer.detail };
+      const problem = { title, detail: sentence(answer.detail) };
       const page = <TpmPage frame={frame} form={form} reasons={reasonsFor()} problem={problem} />;
       return sendPage(reply, page, status);
     }

@@ -1,0 +1,61 @@
+import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { delimiter, join } from 'node:path';
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { expect } from 'vitest';
+import { ROOT } from '../support/engine-process.js';
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+const PLACES = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/bin', '/usr/local/bin'];
+/** Where screenshots are left; git ignores it. */
+const SHOTS = join(ROOT, 'artifacts', 'portal');
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** A Chromium of this system; null: there is none, and what needs it is skipped with that reason. */
+export function findChromium(): string | null {
+  for (const place of PLACES)
+    for (const name of NAMES) {
+      const path = join(place || '.', name);
+      try {
+        accessSync(path, constants.X_OK);
+        return path;
+      } catch {
+        // Not here.
+      }
+    }
+  return null;
+}
+
+/** Starts it. Its sandbox needs another user than root. */
+export async function startChromium(path: string): Promise<Browser> {
+  const asRoot = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  return chromium.launch({
+    executablePath: path,
+    args: [...asRoot, '--disable-gpu', '--disable-dev-shm-usage'],
+  });
+}
+
+/** The two looks that pages are judged in. */
+export const LOOKS = {
+  'desktop, light': { colorScheme: 'light', viewport: { width: 1280, height: 860 } },
+  'phone, dark': { colorScheme: 'dark', viewport: { width: 390, height: 780 } },
+} as const satisfies Record<string, BrowserContextOptions>;
+
+interface Violation {
+  readonly id: string;
+  readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
+}
+
+/** Leaves a screenshot, and fails where axe finds a violation or the page is wider than its window. */
+export async function judge(page: Page, name: string, look: string): Promise<void> {
+  mkdirSync(SHOTS, { recursive: true });
+  await page.screenshot({ path: join(SHOTS, `${name} (${look}).png`), fullPage: true });
+  await page.evaluate(axeSource);
+  const violations = await page.evaluate<Violation[]>(
+    'axe.run().then(({ violations }) => JSON.parse(JSON.stringify(violations)))',
+  );
+  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(' | ')}`);
+  expect(told, `axe on “${name}” (${look})`).toEqual([]);
+  const tooWide = await page.evaluate<number>('document.documentElement.scrollWidth - innerWidth');
+  expect(tooWide, `“${name}” (${look}) scrolls sideways`).toBeLessThanOrEqual(0);
+}
