@@ -67,7 +67,7 @@ describe('the rules', () => {
 /** A site with machines that have one key each; `turn` runs the watch at a time. */
 async function fleet(tags: Readonly<Record<string, readonly [number, number]>>): Promise<{
   store: SiteStore;
-  turn(atMs: number): Promise<RingTurn>;
+  readonly turn: (atMs: number) => Promise<RingTurn>;
 }> {
   const store = await openStore({ kind: 'sqlite', path: join(tempFolder('mpe-rings-'), 'site.db') });
   onTestFinished(() => store.close());
