@@ -4,6 +4,7 @@ import type { RegistrationSettings } from '../config/index.js';
 import type { Clock } from '../ops/clock.js';
 import { assertNever, isMpeError, MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
+import { MBAM_EVENTS } from '../ops/mbam-events.js';
 import { Metrics } from '../ops/metrics.js';
 import type { MessageReply, RegistrationReply } from '../protocol/client-message.js';
 import type { Guid } from '../protocol/guid.js';
@@ -151,7 +152,10 @@ export class Pipeline {
           return this.#later(job, run.error);
         case 'failed':
           failure = run.error;
-          log.error({ event: 'message.failed', ...names(job), attempt, tries: tries + 1, error: failure });
+          log.error({
+            ...{ event: 'message.failed', mbamEventId: MBAM_EVENTS.AgentServiceError },
+            ...{ ...names(job), attempt, tries: tries + 1, error: failure },
+          });
           await sleep(20 + Math.random() * 80);
           break;
         default:
@@ -226,8 +230,13 @@ export class Pipeline {
   }
 
   #later(job: MessageJob, error: Error | null): Processed {
-    if (error !== null)
-      this.#options.log.warn({ event: 'message.delayed', ...names(job), cause: describe(error) });
+    if (error !== null) {
+      const ofStore = isMpeError(error, 'STORE_TRANSIENT') || isMpeError(error, 'STORE_FAILED');
+      this.#options.log.warn({
+        ...{ event: 'message.delayed', ...names(job), cause: describe(error) },
+        ...(ofStore ? { mbamEventId: MBAM_EVENTS.AgentServiceRecoveryDbError } : {}),
+      });
+    }
     return {
       reply: unsealedReply(job.messageId, 'QUEUED', 'NONE'),
       verdict: 'delay',

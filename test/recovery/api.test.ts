@@ -4,8 +4,11 @@ import { connect } from 'node:tls';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
+import { MpeError } from '../../src/ops/errors.js';
 import { newGuid } from '../../src/protocol/guid.js';
+import { mbamEventOf } from '../../src/recovery/service/mbam-events.js';
 import { API_ROUTES } from '../../src/recovery/api/index.js';
 import { password } from '../workers/support.js';
 import { ServiceLab } from './service-lab.js';
@@ -232,6 +235,48 @@ describe('operations', () => {
     expect(told).toMatchObject([{ id: 'gw1', channel: 'HTTPS' }]);
     const rows = (await one.get('/api/v1/reports/audit?result=Failed')).json().lines;
     expect(rows).toMatchObject([{ result: 'Failed', helpdeskUser: 'CORP\\one' }]);
+  });
+});
+
+describe('failures', () => {
+  test('carry the event ids of the original: an audit that cannot be written shows no key and is 101', async () => {
+    const lab = await ServiceLab.open();
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    const { keyId } = await lab.desk.escrow(pc, password(1));
+    const admin = await lab.as('CORP\\admin', 'helpdesk-administrator');
+    const db = new Database(`${lab.desk.site.folder}/site.db`);
+    db.exec("CREATE TRIGGER NoAudit BEFORE INSERT ON MPE_Audit BEGIN SELECT RAISE(ABORT, 'no'); END");
+    db.close();
+    const answer = await admin.post('/api/v1/keys/disclose', { keyId, reason: 'Lost PIN' });
+    expect(answer.json()).toMatchObject({ status: 503, code: 'AUDIT_UNAVAILABLE' });
+    expect(answer.text).not.toContain(password(1));
+    const failed = lab.desk.site.lines.filter((line) => line['event'] === 'recovery.request_failed');
+    expect(failed).toMatchObject([{ mbamEventId: 101, source: 'Recovery API', level: 'error' }]);
+  });
+
+  test('of pages, of the database and of the schema have theirs', () => {
+    const store = new MpeError('STORE_TRANSIENT', 'away');
+    const audit = new MpeError('AUDIT_UNAVAILABLE', 'away');
+    const other = new Error('other');
+    expect([store, audit, other].map((error) => mbamEventOf('Helpdesk', error))).toEqual([109, 110, 106]);
+    expect(mbamEventOf('Self-Service Portal', other)).toBe(107);
+    expect([store, audit, other].map((error) => mbamEventOf('MBAM', error))).toEqual([100, 101, 112]);
+    expect(mbamEventOf('Helpdesk', new MpeError('SCHEMA_MISMATCH', 'newer'))).toBe(111);
+  });
+
+  test('of self-service that is switched off: neither sign-in nor call, and the attempt has its row', async () => {
+    const lab = await ServiceLab.open({ MPE_RECOVERY_SELF_SERVICE: 'off' });
+    await lab.account('CORP\\anna', 'self-service-user');
+    const refused = await lab.signIn(lab.browser(), 'CORP\\anna', undefined, 'self-service');
+    expect(refused.json()).toMatchObject({ status: 403, reason: 'OFF' });
+    const anna = await lab.signedIn('CORP\\anna');
+    expect((await anna.get('/api/v1/own/machines')).status).toBe(403);
+    const asked = await anna.post('/api/v1/own/disclose', {
+      keyId: newGuid(),
+      reason: 'Lost PIN/passphrase',
+    });
+    expect(asked.status).toBe(403);
+    expect(await lab.desk.rows()).toMatchObject([{ result: 'Failed', actor: 'corp\\anna' }]);
   });
 });
 

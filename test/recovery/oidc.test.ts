@@ -89,7 +89,7 @@ describe('OpenID Connect', () => {
     one.issuer!.down = true;
     const answer = await one.browser().form('/sign-in/oidc', { portal: 'helpdesk', returnTo: '' });
     expect(answer.headers.location).toMatch(/^\/sign-in\?portal=helpdesk&problem=PROVIDER_AWAY/);
-    expect(one.desk.site.lines.filter((line) => line['mbamEvent'] === 108)).toHaveLength(1);
+    expect(one.desk.site.lines.filter((line) => line['mbamEventId'] === 108)).toHaveLength(1);
     await one.as('CORP\\local', 'operator');
   });
 

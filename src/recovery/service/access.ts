@@ -143,15 +143,19 @@ function assertKnown(access: Access, person: Person | null, compatible: boolean)
 
 /** How far a grant goes (own machine, named user) is judged where the machine is known. */
 async function assertMay(
-  { proxies, refused }: AccessParts,
+  { proxies, refused, settings }: AccessParts,
   access: Access,
   person: Person | null,
   request: FastifyRequest,
 ): Promise<void> {
   if (access === 'public' || access === 'signed-in' || person === null) return;
-  if (grantOf(person, access) !== 'no') return;
+  const isOff = access.startsWith('own.') && !settings.selfService.on;
+  if (grantOf(person, access) !== 'no' && !isOff) return;
   await refused(callerOf(request, proxies), access);
-  throw new RecoveryProblem('NOT_ALLOWED', `None of your roles lets you do this (${access}).`);
+  throw new RecoveryProblem(
+    'NOT_ALLOWED',
+    isOff ? 'Self-service is switched off.' : `None of your roles lets you do this (${access}).`,
+  );
 }
 
 /**

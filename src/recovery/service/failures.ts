@@ -20,7 +20,7 @@ export function toRecoveryProblem(error: unknown, request: FastifyRequest, log: 
   if (problem !== null && problem.status < 500) return problem;
   const source = request.routeOptions.config.source ?? 'Recovery API';
   log.error(
-    { event: 'recovery.request_failed', mbamEvent: mbamEventOf(source, error), source, error },
+    { event: 'recovery.request_failed', mbamEventId: mbamEventOf(source, error), source, error },
     'a request failed',
   );
   return problem ?? new RecoveryProblem('INTERNAL', 'Try again later; the log of the service says more.');
@@ -92,12 +92,14 @@ function ofSignIn(error: SignInRefused): RecoveryProblem {
 
 /** Answers with a problem. */
 export function sendRecoveryProblem(reply: FastifyReply, problem: RecoveryProblem): FastifyReply {
-  return reply
-    .code(problem.status)
-    .headers(problem.headers)
-    .header('content-type', 'application/problem+json')
-    // Bytes: of a text the type would be given a charset, which this one has not.
-    .send(Buffer.from(JSON.stringify(problem.body)));
+  return (
+    reply
+      .code(problem.status)
+      .headers(problem.headers)
+      .header('content-type', 'application/problem+json')
+      // Bytes: of a text the type would be given a charset, which this one has not.
+      .send(Buffer.from(JSON.stringify(problem.body)))
+  );
 }
 
 /** A refusal before a body was read: one of unknown or larger size is not waited for. */

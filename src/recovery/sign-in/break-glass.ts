@@ -89,10 +89,7 @@ export async function signInByBreakGlass(
   await lockOut.assertOpen(BREAK_GLASS_NAME, address);
   const armedUntil = (await store.readBreakGlass())?.armedUntilMs ?? 0;
   if (armedUntil <= clock.now()) {
-    log.error(
-      { event: 'break_glass.refused', mbamEvent: 112, why: 'not armed', address },
-      'break-glass was tried',
-    );
+    log.error({ event: 'break_glass.refused', why: 'not armed', address }, 'break-glass was tried');
     await audit('Failed', 'break-glass sign-in: not armed');
     throw new SignInRefused('NOT_ARMED');
   }

@@ -3,6 +3,7 @@ import * as client from 'openid-client';
 import type { OidcSettings } from '../../config/index.js';
 import { MpeError } from '../../ops/errors.js';
 import type { Logger } from '../../ops/log.js';
+import { MBAM_EVENTS } from '../../ops/mbam-events.js';
 import type { Person } from '../roles.js';
 import { groupsOf, nameOf, rolesOfGroups } from './groups.js';
 import { httpsFetch, type Fetch } from './https-fetch.js';
@@ -88,7 +89,12 @@ export class OidcSignIn {
     } catch (error) {
       const away = isNetwork(error);
       this.#log[away ? 'error' : 'warn'](
-        { event: 'sign_in.refused', way: 'oidc', ...(away ? { mbamEvent: 108 } : {}), why: reasonOf(error) },
+        {
+          event: 'sign_in.refused',
+          way: 'oidc',
+          ...(away ? { mbamEventId: MBAM_EVENTS.DomainControllerError } : {}),
+          why: reasonOf(error),
+        },
         away ? 'the OpenID provider does not answer' : 'a sign-in by the OpenID provider was refused',
       );
       throw new SignInRefused(away ? 'PROVIDER_AWAY' : 'PROVIDER_REFUSED', { cause: error });
@@ -145,7 +151,11 @@ export class OidcSignIn {
       // What was read before goes on: its addresses seldom change.
       if (held !== null) return held.value;
       this.#log.error(
-        { event: 'sign_in.provider_away', mbamEvent: 108, why: reasonOf(error) },
+        {
+          event: 'sign_in.provider_away',
+          mbamEventId: MBAM_EVENTS.DomainControllerError,
+          why: reasonOf(error),
+        },
         'the OpenID provider’s configuration cannot be read',
       );
       throw new SignInRefused('PROVIDER_AWAY', { cause: error });
