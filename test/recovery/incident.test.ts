@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { newGuid } from '../../src/protocol/guid.js';
+import { newGuid, type Guid } from '../../src/protocol/guid.js';
 import {
   confirmIncident,
   endIncident,
@@ -18,7 +18,7 @@ test('an incident needs two people, lifts limits for its machines, prints, ends 
   const machines = [await desk.machine('PC-1'), await desk.machine('PC-2'), await desk.machine('PC-3')].sort(
     (a, b) => (a.clientId < b.clientId ? -1 : 1),
   );
-  const keys = [];
+  const keys: { keyId: Guid; volumeId: Guid }[] = [];
   for (const [n, machine] of machines.entries()) keys.push(await desk.escrow(machine, password(n)));
   let now = Date.now();
   const context = { ...desk.context, store: desk.store, clock: { now: () => now } };
