@@ -3,8 +3,12 @@ import { byPolicy } from '../../src/client/by-policy.js';
 import type { VolumeInput } from '../../src/client/index.js';
 
 const POLICY = {
-  ...{ mode: 'ESCROW', checkIntervalMinutes: 90 },
-  ...{ recoveryPasswords: true, keyPackages: true, removableDrives: true, tpmOwnerAuth: true },
+  mode: 'ESCROW',
+  checkIntervalMinutes: 90,
+  recoveryPasswords: true,
+  keyPackages: true,
+  removableDrives: true,
+  tpmOwnerAuth: true,
 } as const;
 const protector = { keyId: 'k', recoveryPassword: 'p', keyPackage: Buffer.of(1) };
 const volumes: readonly VolumeInput[] = [
