@@ -5,7 +5,14 @@ import { parseEnrolmentToken } from '../protocol/enrolment-token.js';
 import { newGuid, type Guid } from '../protocol/guid.js';
 import type { ClientOptions, Settings } from './context.js';
 import { siteAgent } from './refresh-site.js';
-import { makeRegistration, sendRegistration, type Machine } from './registration.js';
+import {
+  holdsAnotherToken,
+  makeRegistration,
+  provesAnother,
+  sendRegistration,
+  type Machine,
+  type RegistrationInput,
+} from './registration.js';
 import { clientSettings, gatewayUrl } from './settings.js';
 import { fetchSite } from './site.js';
 import { StateFile } from './state-file.js';
@@ -35,8 +42,9 @@ export function openState(state: string | StateStore): StateStore {
 
 /**
  * Enrols: believes the site by the token's root thumbprint, makes key and client id, has them on
- * disk, registers. Running it again in the same folder goes on with the same key and request;
- * where the client is registered already it does nothing.
+ * disk, registers. Running it again in the same folder goes on with the same key and request; with a
+ * certificate or a token that changed since, the request is made anew for the same key. Where the client
+ * is registered already it does nothing.
  *
  * @throws MpeError NOT_AUTHENTIC (not the token's site), REGISTRATION_REFUSED, UNREACHABLE,
  *   STATE_INVALID (the folder belongs to another site), STATE_LOCKED, VALUE_INVALID (the token).
@@ -49,14 +57,15 @@ export async function enrolState(
   const url = gatewayUrl(options.url);
   const token = parseEnrolmentToken(options.enrolmentToken);
   const keeper = (await StateKeeper.load(store)) ?? (await firstState(store, url, token, options, settings));
-  const { siteGuid, registrationRequest, gatewayCa } = keeper.state;
+  const { siteGuid, gatewayCa } = keeper.state;
   if (siteGuid !== token.siteGuid || !(await sameRoot(keeper.state, token.rootThumbprint))) {
     throw new MpeError(
       'STATE_INVALID',
       'the folder holds a client of another site; use a folder of its own for each enrolment',
     );
   }
-  if (registrationRequest === null) {
+  const request = await pendingRequest(keeper, token.secret, options, settings);
+  if (request === null) {
     // Another gateway of the same site.
     if (keeper.state.url !== url.origin) await keeper.update((state) => void (state.url = url.origin));
     return { keeper, settings };
@@ -66,7 +75,7 @@ export async function enrolState(
   try {
     const reply = await sendRegistration(
       { agent, url, settings },
-      Buffer.from(registrationRequest, 'base64'),
+      request,
       options.registrationTimeoutMs ?? 60_000,
     );
     await keeper.update((state) => {
@@ -85,6 +94,45 @@ export async function enrolState(
     agent.destroy();
   }
   return { keeper, settings };
+}
+
+/**
+ * The request that waits for its answer; null where there is none. It goes out as it was kept, unless
+ * nobody can accept it any more: one that proves by a former certificate, which the channel no longer
+ * shows, or that holds a token in whose place the caller has another. Then it is made anew, and kept.
+ */
+async function pendingRequest(
+  keeper: StateKeeper,
+  secret: Uint8Array,
+  options: EnrolOptions,
+  settings: Settings,
+): Promise<Buffer | null> {
+  const { registrationRequest, siteGuid, clientId, key } = keeper.state;
+  if (registrationRequest === null) return null;
+  const kept = Buffer.from(registrationRequest, 'base64');
+  if (!provesAnother(kept, settings.certificate) && !holdsAnotherToken(kept, secret)) return kept;
+  const request = await requestOf({ siteGuid, clientId, key, secret }, options, settings);
+  await keeper.update((state) => void (state.registrationRequest = request.toString('base64')));
+  return request;
+}
+
+/** A first registration, with what the client says of its machine. */
+function requestOf(
+  client: Pick<RegistrationInput, 'siteGuid' | 'clientId' | 'key' | 'secret'>,
+  { machine }: EnrolOptions,
+  settings: Settings,
+): Promise<Buffer> {
+  return makeRegistration({
+    ...client,
+    certificate: settings.certificate,
+    machine: {
+      machineName: machine?.machineName ?? hostname(),
+      domain: machine?.domain ?? '',
+      hardwareId: machine?.hardwareId ?? '',
+      joinType: machine?.joinType ?? 'UNSPECIFIED',
+    },
+    createdAtMs: settings.now(),
+  });
 }
 
 /** Whether a token's root is the pinned one, or one before it from which the held document leads on. */
@@ -110,20 +158,7 @@ async function firstState(
   const site = await fetchSite({ url, siteGuid, rootThumbprint, heldVersion: 0 }, settings.timeoutMs);
   const key = await generatePrivateKey('ES256');
   const clientId = options.clientId ?? newGuid();
-  const request = await makeRegistration({
-    siteGuid,
-    clientId,
-    key,
-    secret,
-    certificate: settings.certificate,
-    machine: {
-      machineName: options.machine?.machineName ?? hostname(),
-      domain: options.machine?.domain ?? '',
-      hardwareId: options.machine?.hardwareId ?? '',
-      joinType: options.machine?.joinType ?? 'UNSPECIFIED',
-    },
-    createdAtMs: settings.now(),
-  });
+  const request = await requestOf({ siteGuid, clientId, key, secret }, options, settings);
   const { kid, x = '', y = '', d } = key;
   return StateKeeper.create(store, {
     format: 1,

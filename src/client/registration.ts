@@ -9,6 +9,7 @@ import { newGuid } from '../protocol/guid.js';
 import type { PrivateJwk } from '../protocol/jwk.js';
 import {
   decodeRegistrationReply,
+  decodeRegistrationRequest,
   encodeRegistrationRequest,
   encodeRegistrationStatement,
 } from '../protocol/registration.js';
@@ -74,6 +75,25 @@ export async function makeRegistration(input: RegistrationInput): Promise<Buffer
       : { previousKeyJws: await sign(statement, previousKey, 'mpe-reg+jws') }),
     ...(certificate === null ? {} : { certificateProof: signCertificateProof(statement, certificate) }),
   });
+}
+
+/**
+ * Whether a request that was kept proves by another certificate than the one that the client shows now.
+ * The site would refuse it, by that request for good: it is to be made anew, for the same key. A client
+ * that shows none (any more) may keep it.
+ */
+export function provesAnother(
+  request: Uint8Array,
+  certificate: RegistrationInput['certificate'] | undefined,
+): boolean {
+  if (certificate === null || certificate === undefined) return false;
+  const { certificateProof } = decodeRegistrationRequest(request);
+  return !certificateKeyOf(certificate.cert).equals(Buffer.from(certificateProof?.key ?? []));
+}
+
+/** Whether a request that was kept was made with another enrolment token. */
+export function holdsAnotherToken(request: Uint8Array, secret: Uint8Array): boolean {
+  return decodeRegistrationRequest(request).enrolmentToken !== enrolmentSecretText(secret);
 }
 
 /**

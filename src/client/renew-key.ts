@@ -1,8 +1,7 @@
-import { certificateKeyOf, generatePrivateKey } from '../jose/index.js';
+import { generatePrivateKey } from '../jose/index.js';
 import { isMpeError } from '../ops/errors.js';
-import { decodeRegistrationRequest } from '../protocol/registration.js';
 import type { ClientContext, Settings } from './context.js';
-import { makeRegistration, sendRegistration } from './registration.js';
+import { makeRegistration, provesAnother, sendRegistration } from './registration.js';
 import type { ClientState } from './state.js';
 
 /**
@@ -61,9 +60,7 @@ export async function renewKey(context: ClientContext, timeoutMs: number): Promi
  * answered stays: the old key, which would have to sign a new request, is let go by then.
  */
 function isOutdated(renewal: NonNullable<ClientState['renewal']>, { certificate }: Settings): boolean {
-  if (certificate === null || renewal.provenFrom !== null) return false;
-  const { certificateProof } = decodeRegistrationRequest(Buffer.from(renewal.request, 'base64'));
-  return !certificateKeyOf(certificate.cert).equals(Buffer.from(certificateProof?.key ?? []));
+  return renewal.provenFrom === null && provesAnother(Buffer.from(renewal.request, 'base64'), certificate);
 }
 
 /**
