@@ -258,12 +258,12 @@ export function fillEveryTable(c: Connection): void {
         Ticket: '',
       },
       ...{ Detail: '', PreviousHash: previous, Hash: own },
+      // A row of before there were request ids has none.
+      ...{ RequestId: sequence === 1 ? null : misc(20 + sequence), Actor: sequence === 1 ? '' : AWKWARD },
     });
     c.run('UPDATE MPE_AuditHead SET Sequence = ?, Hash = ?', sequence, own);
     previous = own;
   }
-  run('ManagementPoints', {
-    ManagementPointId: 'mp1',
   run('AuditSinks', { SinkId: 'https x', Sequence: 9_223_372_036_854_775_807n, SavedAt: T0 });
   const incident = {
     Title: AWKWARD,
@@ -278,6 +278,8 @@ export function fillEveryTable(c: Connection): void {
     ...{ EndedBy: AWKWARD, EndedAt: T0 + 2 },
   });
   run('IncidentMachines', { IncidentId: misc(31), ClientId: client });
+  run('ManagementPoints', {
+    ManagementPointId: 'mp1',
     Channel: 'HTTPS',
     Address: AWKWARD,
     FirstSeenAt: T0,
