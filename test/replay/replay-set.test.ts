@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { SITE_VARIANTS } from '../../src/replay/site-variants.js';
 import { tempFolder } from '../support/temp.js';
 import { mpe, type Editable } from './support.js';
 
@@ -21,7 +22,7 @@ describe('the recorded cases', () => {
     const { sets, faults, secretsFound } = await replay(['--times', '2']);
     expect(faults).toEqual([]);
     expect(secretsFound).toEqual([]);
-    expect(sets).toHaveLength(18);
+    expect(sets).toHaveLength(2 * SITE_VARIANTS.length);
     const [first, again] = sets.filter((set: Editable) => set.site === 'standard');
     expect(first.cases.filter((c: Editable) => c.status === 'ok').length).toBeGreaterThan(100);
     expect(first.keysWritten).toBeGreaterThan(200);
