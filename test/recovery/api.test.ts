@@ -7,7 +7,7 @@ import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { MpeError } from '../../src/ops/errors.js';
-import { newGuid } from '../../src/protocol/guid.js';
+import { newGuid, type Guid } from '../../src/protocol/guid.js';
 import { mbamEventOf } from '../../src/recovery/service/mbam-events.js';
 import { API_ROUTES } from '../../src/recovery/api/index.js';
 import { password } from '../workers/support.js';
@@ -124,7 +124,7 @@ describe('a search', () => {
     const { volumeId } = await lab.desk.escrow(pc, password(1), { keyId });
     await lab.desk.escrow(pc, password(2), { volumeId });
     const browser = await lab.as('CORP\\admin', 'helpdesk-administrator');
-    const search = async (body: object): Promise<any> => {
+    const search = async (body: object): Promise<ReturnType<typeof JSON.parse>> => {
       const answer = await browser.post('/api/v1/keys/search', body);
       expect(answer.text).not.toMatch(/\d{6}-\d{6}/);
       return answer.json().keys;
@@ -190,14 +190,17 @@ describe('a search', () => {
   test('of one’s own demands all digits where eight are ambiguous', async () => {
     const lab = await ServiceLab.open();
     const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
-    const ids = ['abcdef12-0000-4000-8000-000000000001', 'abcdef12-0000-4000-8000-000000000002'] as never[];
-    await lab.desk.escrow(pc, password(1), { keyId: ids[0]! });
-    await lab.desk.escrow(pc, password(2), { keyId: ids[1]! });
+    const ids = [
+      'abcdef12-0000-4000-8000-000000000001',
+      'abcdef12-0000-4000-8000-000000000002',
+    ] as string[] as [Guid, Guid];
+    await lab.desk.escrow(pc, password(1), { keyId: ids[0] });
+    await lab.desk.escrow(pc, password(2), { keyId: ids[1] });
     const anna = await lab.as('CORP\\anna', 'self-service-user');
     const ask = (keyId: string) =>
       anna.post('/api/v1/own/disclose', { keyId, reason: 'Lost PIN/passphrase' });
     expect((await ask('abcdef12')).json()).toMatchObject({ status: 409, reason: 'AMBIGUOUS' });
-    expect((await ask(ids[1]!)).json().keys).toMatchObject([{ value: password(2) }]);
+    expect((await ask(ids[1])).json().keys).toMatchObject([{ value: password(2) }]);
     expect((await lab.desk.rows()).map(({ result, source }) => [result, source])).toEqual([
       ['Failed', 'Self-Service Portal'],
       ['Successful', 'Self-Service Portal'],
@@ -297,7 +300,7 @@ describe('the OpenAPI document', () => {
       'npx',
       ['redocly', 'lint', file, '--extends', 'recommended-strict', '--format', 'json'],
       { env },
-    ).catch((error: { stdout: string; stderr: string }) => error);
+    ).catch((error: unknown) => error as { stdout: string });
     const { problems } = JSON.parse(lint.stdout) as { problems: unknown[] };
     expect(problems).toEqual([]);
   }, 120_000);

@@ -7,7 +7,7 @@ export interface Answer {
   readonly headers: IncomingHttpHeaders;
   readonly text: string;
   readonly url: string;
-  json(): any;
+  json(): ReturnType<typeof JSON.parse>;
 }
 
 /** A client over real TLS that keeps cookies by origin and says where it comes from, as a browser does. */
@@ -86,7 +86,7 @@ export class Browser {
             headers: response.headers,
             text,
             url: url.href,
-            json: () => JSON.parse(text) as unknown,
+            json: () => JSON.parse(text),
           }),
         );
       });

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import Database from 'better-sqlite3';
-import { TOTP, URI } from 'otpauth';
+import { URI, type TOTP } from 'otpauth';
 import { describe, expect, test } from 'vitest';
 import { setUpBreakGlass } from '../../src/recovery/sign-in/break-glass.js';
 import { hashPassword, isPassword, openUnder, sealUnder } from '../../src/recovery/sign-in/password-hash.js';

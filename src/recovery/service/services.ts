@@ -1,7 +1,3 @@
-import type { Clock } from '../../ops/clock.js';
-import type { Logger } from '../../ops/log.js';
-import type { SiteStore } from '../../store/site-store.js';
-import type { DisclosureContext } from '../disclosure/disclose.js';
 import type { RecoveryServices } from '../services.js';
 import { clientServices } from './areas/clients.js';
 import { incidentServices } from './areas/incidents.js';
@@ -10,15 +6,7 @@ import { peopleServices } from './areas/people.js';
 import { policyServices } from './areas/policies.js';
 import { reportServices } from './areas/reports.js';
 import { rotationServices } from './areas/rotations.js';
-
-/** What the services stand on. */
-export interface ServicesContext {
-  readonly store: SiteStore;
-  readonly clock: Clock;
-  readonly log: Logger;
-  /** For showing keys, and for writing the audit. */
-  readonly disclosure: DisclosureContext;
-}
+import type { ServicesContext } from './services-context.js';
 
 /** The services that pages and API call; each area in a file of its own. */
 export function recoveryServices(context: ServicesContext): RecoveryServices {

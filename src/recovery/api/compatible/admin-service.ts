@@ -8,7 +8,7 @@ import { auditSearch } from '../../search/search-keys.js';
 import type { ServiceContext } from '../../service/context.js';
 import { RecoveryProblem } from '../../service/problems.js';
 import { shownOf } from '../keys.js';
-import type { CompatibleParts } from './index.js';
+import type { CompatibleParts } from './parts.js';
 
 const BASE = '/adminservice';
 const TYPE = 'application/json; odata.metadata=minimal';

@@ -1,17 +1,10 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { RecoveryServiceSettings } from '../../../config/index.js';
-import type { SiteStore } from '../../../store/site-store.js';
-import type { AuditContext } from '../../audit/record.js';
 import type { RouteModule } from '../../service/context.js';
 import type { RecoveryProblem } from '../../service/problems.js';
 import { adminServiceRoutes, sendODataError } from './admin-service.js';
 import { mbamRoutes, sendFault } from './mbam.js';
-
-/** What compatible interfaces need beside the services. */
-export interface CompatibleParts {
-  readonly store: Pick<SiteStore, 'search'>;
-  readonly audit: AuditContext;
-}
+import type { CompatibleParts } from './parts.js';
 
 /**
  * Interfaces of other products, for scripts that people already have. They search and show as the API

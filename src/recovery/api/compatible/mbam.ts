@@ -6,7 +6,7 @@ import type { ServiceContext } from '../../service/context.js';
 import { RecoveryProblem } from '../../service/problems.js';
 import type { Caller } from '../../services.js';
 import { shownOf } from '../keys.js';
-import type { CompatibleParts } from './index.js';
+import type { CompatibleParts } from './parts.js';
 import { readSoap, soapEnvelope, soapFault, xmlText, type SoapRequest } from './soap.js';
 
 const NAMESPACE = 'http://tempuri.org/';

@@ -3,7 +3,7 @@ import { MpeError } from '../../../ops/errors.js';
 import type { PendingRegistrationRow } from '../../../store/rows.js';
 import { managementPointStates } from '../../policy/service-of.js';
 import type { PendingClientLine, RecoveryServices } from '../../services.js';
-import type { ServicesContext } from '../services.js';
+import type { ServicesContext } from '../services-context.js';
 
 /** Registrations that wait, and gateways. */
 export function clientServices({ store, clock, log }: ServicesContext): RecoveryServices['clients'] {

@@ -9,7 +9,7 @@ import {
   type Actor,
 } from '../../incident/incident.js';
 import type { Caller, IncidentLine, RecoveryServices } from '../../services.js';
-import type { ServicesContext } from '../services.js';
+import type { ServicesContext } from '../services-context.js';
 
 const LISTED = 100;
 /** Machines whose keys are rotated in an hour after an incident that was proposed here. */

@@ -7,7 +7,7 @@ import type { Disclosure, DisclosureRefusal, DisclosureTarget } from '../../disc
 import { accountsOf } from '../../search/accounts-of.js';
 import { searchKeys, searchOwnKeys, type SearchContext } from '../../search/search-keys.js';
 import type { Caller, KeyRequest, RecoveryServices } from '../../services.js';
-import type { ServicesContext } from '../services.js';
+import type { ServicesContext } from '../services-context.js';
 
 /** Machines that self-service lists. */
 const MOST_MACHINES = 50;

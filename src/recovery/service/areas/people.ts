@@ -3,7 +3,7 @@ import { personKey, type AccountRow } from '../../../store/people-store.js';
 import { ROLES } from '../../roles.js';
 import type { AccountLine, RecoveryServices } from '../../services.js';
 import { accountSubject } from '../../sign-in/lock-out.js';
-import type { ServicesContext } from '../services.js';
+import type { ServicesContext } from '../services-context.js';
 
 /** Local accounts: seen and switched off here, made and given roles on the command line. */
 export function peopleServices({ store, clock, log }: ServicesContext): RecoveryServices['people'] {

@@ -4,7 +4,7 @@ import { changePolicy, createPolicy } from '../../policy/policies.js';
 import { pauseRing, resumeRing } from '../../policy/rings.js';
 import { parseGuid } from '../../../protocol/guid.js';
 import type { PolicyLine, RecoveryServices, RingLine } from '../../services.js';
-import type { ServicesContext } from '../services.js';
+import type { ServicesContext } from '../services-context.js';
 
 /** Policies and their rings. A new policy is a draft: it is deployed on the command line. */
 export function policyServices({ store, clock, log }: ServicesContext): RecoveryServices['policies'] {

@@ -2,7 +2,7 @@ import type { AuditFilter as StoredFilter, AuditRow } from '../../../store/discl
 import { MpeError } from '../../../ops/errors.js';
 import { coverageReport } from '../../coverage/report.js';
 import type { AuditFilter, AuditLine, RecoveryServices } from '../../services.js';
-import type { ServicesContext } from '../services.js';
+import type { ServicesContext } from '../services-context.js';
 
 /** The recovery audit report and coverage. */
 export function reportServices({ store, clock }: ServicesContext): RecoveryServices['reports'] {

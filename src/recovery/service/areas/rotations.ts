@@ -7,7 +7,7 @@ import { requestRotations, type RotationTarget as StoredTarget } from '../../rot
 import type { RotationView } from '../../rotation/view.js';
 import { accountsOf } from '../../search/accounts-of.js';
 import type { Caller, RecoveryServices, RotationLine, RotationTarget } from '../../services.js';
-import type { ServicesContext } from '../services.js';
+import type { ServicesContext } from '../services-context.js';
 
 /** Machines of one name that a list takes. */
 const MOST_MACHINES = 10;
