@@ -221,7 +221,7 @@ describe('operations', () => {
       await one.post('/api/v1/incidents', { title: 'Stolen van', machines: ['corp\\pc-7'] })
     ).json();
     expect(proposed).toMatchObject({ state: 'PROPOSED', machines: 1, confirmedBy: null });
-    const confirm = `/api/v1/incidents/${proposed.incidentId as string}/confirm`;
+    const confirm = `/api/v1/incidents/${proposed.incidentId}/confirm`;
     expect((await one.post(confirm)).status).toBe(400);
     expect((await two.post(confirm)).json()).toMatchObject({ state: 'OPEN', confirmedBy: 'corp\\two' });
     expect((await two.get('/api/v1/incidents')).json().incidents).toHaveLength(1);
@@ -233,7 +233,7 @@ describe('operations', () => {
     const points = [
       { id: 'gw1', channel: 'HTTPS', address: 'https://gw1', firstSeenAtMs: 1, lastSeenAtMs: 1 },
     ] as const;
-    await lab.desk.store.policy.recordManagementPoints(points as never, lab.clock.now());
+    await lab.desk.store.policy.recordManagementPoints(points, lab.clock.now());
     const told = (await two.get('/api/v1/management-points')).json().managementPoints;
     expect(told).toMatchObject([{ id: 'gw1', channel: 'HTTPS' }]);
     const rows = (await one.get('/api/v1/reports/audit?result=Failed')).json().lines;
