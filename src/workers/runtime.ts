@@ -37,7 +37,6 @@ import {
   connectRedis,
   Presence,
   QueueConsumer,
-  readPresent,
   ReplyBus,
   Strikes,
   type JobVerdict,
@@ -49,10 +48,10 @@ import { certificateEnd, documentExpiry } from '../secrets/expiring.js';
 import { ExpiryWatch } from '../secrets/expiry-watch.js';
 import type { SiteStore } from '../store/site-store.js';
 import { AloneGate } from './alone-gate.js';
-import { Housekeeping, pruneBefore } from './housekeeping.js';
+import { workerChores } from './chores.js';
+import { Housekeeping } from './housekeeping.js';
 import { Pipeline } from './pipeline.js';
 import { registrationReply } from './registration.js';
-import { releaseQuarantine } from './release-quarantine.js';
 import { unsealedReply } from './reply.js';
 import { checkDurability, checkPoolSize, checkRedis } from './start-checks.js';
 import { MAX_STRIKES, Suspects } from './suspects.js';
@@ -84,11 +83,6 @@ export interface RunningWorker {
 }
 
 const REDIS_RETRY_MS = 500;
-const SWEEP_EVERY_MS = 5000;
-const RELOAD_EVERY_MS = 10_000;
-const RELEASE_EVERY_MS = 5000;
-const PRUNE_EVERY_MS = 3_600_000;
-const POINTS_EVERY_MS = 15_000;
 
 /**
  * Checks the site, its keys and the database, then takes jobs. Redis may be away: then it waits for
@@ -165,20 +159,11 @@ class Worker implements RunningWorker {
       ...{ clock, log, metrics },
     });
     this.#housekeeping = new Housekeeping(
-      [
-        { name: 'sweep', everyMs: SWEEP_EVERY_MS, run: () => this.#sweep() },
-        { name: 'reload', everyMs: RELOAD_EVERY_MS, run: () => pipeline.site.reload() },
-        { name: 'release', everyMs: RELEASE_EVERY_MS, run: () => this.#release() },
-        { name: 'management-points', everyMs: POINTS_EVERY_MS, run: () => this.#notePoints() },
-        {
-          name: 'prune',
-          everyMs: PRUNE_EVERY_MS,
-          run: async () => {
-            const pruned = await store.pruneOutcomes(pruneBefore(clock, config.outcomeRetentionDays));
-            if (pruned > 0) log.info({ event: 'worker.pruned', outcomes: pruned });
-          },
-        },
-      ],
+      workerChores({
+        ...{ config, store, clock, log, pipeline, siteGuid, redis: this.#redis },
+        ready: () => this.ready(),
+        consumer: () => this.#consumer,
+      }),
       log,
     );
   }
@@ -346,44 +331,6 @@ class Worker implements RunningWorker {
     return job.data.kind === 'message'
       ? encodeMessageReply(unsealedReply(job.data.messageId, 'REJECTED', 'DEAD_LETTERED'))
       : encodeRegistrationReply(registrationReply(job.data.clientId, '', 'REFUSED', 'TEMPORARY', 0));
-  }
-
-  /** Gateways say through Redis that they are there; the row in the site database is a worker's. */
-  async #notePoints(): Promise<void> {
-    if (!this.ready()) return;
-    const present = await readPresent(this.#redis, this.#siteGuid);
-    const points = new Map(
-      present.flatMap((one) =>
-        one.managementPoint === undefined ? [] : [[one.managementPoint.id, one.managementPoint] as const],
-      ),
-    );
-    await this.#options.store.policy.recordManagementPoints([...points.values()], this.#options.clock.now());
-  }
-
-  /** Messages in quarantine that can be processed by now. */
-  async #release(): Promise<void> {
-    if (!this.ready()) return;
-    const { store, config, clock, log } = this.#options;
-    await releaseQuarantine({
-      ...{ store, clock, log, siteGuid: this.#siteGuid, redis: this.#redis },
-      redisUrl: config.redis.url,
-      highWater: config.queue.highWater,
-      sealingKids: this.#pipeline.site.current.openingKeys.kids(),
-    });
-  }
-
-  /** What BullMQ failed by itself becomes a row before it leaves Redis. */
-  async #sweep(): Promise<void> {
-    await this.#consumer?.sweepFailed(async ({ id, data, reason }) => {
-      if (data === null) {
-        this.#options.log.error(
-          { event: 'queue.broken_job', jobId: id, reason },
-          'not a job of ours: removed',
-        );
-        return;
-      }
-      await this.#pipeline.addDeadLetter(data, 'QUEUE_FAILED', reason);
-    });
   }
 }
 
