@@ -17,7 +17,8 @@ async function replay(
   return JSON.parse(readFileSync(json, 'utf8'));
 }
 
-describe('the recorded cases', () => {
+// Every case on every site, several times: minutes on a machine that is busy.
+describe('the recorded cases', { timeout: 420_000 }, () => {
   test('are answered and stored as expected, and a second time nothing is written', async () => {
     const { sets, faults, secretsFound } = await replay(['--times', '2']);
     expect(faults).toEqual([]);

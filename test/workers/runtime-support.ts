@@ -89,7 +89,7 @@ export class Gateway {
 }
 
 /** Waits until a condition holds; what it throws counts as not yet. */
-export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 30_000): Promise<void> {
+export async function until(condition: () => boolean | Promise<boolean>, timeoutMs = 90_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   let last: unknown = null;
   for (;;) {
