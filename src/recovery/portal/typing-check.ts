@@ -19,7 +19,10 @@ export function checkTyping(text: string): TypingResult {
     const wrong = wrongGroup(group, index);
     if (wrong !== null) sentences.push(wrong);
   });
-  if (groups.length < GROUPS) sentences.push(`There are ${groups.length} groups; a recovery key has eight.`);
+  if (groups.length < GROUPS)
+    sentences.push(
+      `There ${groups.length === 1 ? 'is one group' : `are ${groups.length} groups`}; a recovery key has eight.`,
+    );
   if (groups.length > GROUPS) sentences.push('There is more after the eighth group.');
   return { fine: sentences.length === 0, sentences };
 }

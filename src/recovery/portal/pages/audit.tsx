@@ -1,3 +1,4 @@
+import { AUDIT_KEY_TYPES } from '../../../store/audit-row.js';
 import type { AuditLine } from '../../services.js';
 import { Badge } from '../parts/badge.js';
 import { SelectField, Submit, TextField } from '../parts/form.js';
@@ -18,9 +19,6 @@ export interface AuditForm {
   readonly to: string;
 }
 
-/** Kinds of keys as the report names them. */
-export const KEY_TYPES = ['Recovery Key Password', 'Recovery Key ID', 'TPM Password Hash'] as const;
-
 const none = <span class="soft">–</span>;
 const text = (value: string): View | string => (value === '' ? none : value);
 
@@ -37,10 +35,20 @@ const COLUMNS: readonly Column<AuditLine>[] = [
   { head: 'Computer', cell: (line) => text(line.machine) },
   { head: 'Key type', cell: (line) => text(line.keyType) },
   { head: 'Key ID', cell: (line) => (line.keyId === '' ? none : <KeyId id={line.keyId} />) },
-  { head: 'Reason', cell: (line) => text(line.reason) },
-  { head: 'Ticket', cell: (line) => text(line.ticket) },
-  { head: 'Detail', cell: (line) => text(line.detail) },
+  { head: 'Reason description', cell: (line) => <Reason line={line} /> },
 ];
+
+/** The reason, the ticket where there is one, and why a request failed. */
+function Reason({ line }: { readonly line: AuditLine }): View {
+  const { reason, ticket, detail } = line;
+  return (
+    <>
+      {text(reason)}
+      {ticket === '' ? null : <div class="soft">Ticket {ticket}</div>}
+      {detail === '' ? null : <div class="soft small">{detail}</div>}
+    </>
+  );
+}
 
 /** The recovery audit report. */
 export function AuditPage({
@@ -120,7 +128,7 @@ function Filters({ form }: { readonly form: AuditForm }): View {
         name="keyType"
         label="Key type"
         placeholder="Any"
-        options={KEY_TYPES.map((type) => [type, type] as const)}
+        options={AUDIT_KEY_TYPES.filter((type) => type !== '').map((type) => [type, type] as const)}
         value={form.keyType}
         optional
         plain

@@ -1,6 +1,7 @@
 import type { CoverageLine, CoverageReport } from '../../services.js';
 import { Notice } from '../parts/badge.js';
 import { BarLine, count, ShareBar, shareText } from '../parts/bars.js';
+import { capital } from '../parts/sentence.js';
 import { Page, type Frame } from '../parts/shell.js';
 import { REPORT_PAGES, SubNav } from '../parts/sub-nav.js';
 import type { View } from '../parts/view.js';
@@ -53,7 +54,7 @@ function Recoverable({ line, whole }: { readonly line: CoverageLine; readonly wh
   return (
     <section class="panel headline" aria-labelledby="recoverable-title">
       <div>
-        <h2 id="recoverable-title">{line.label}</h2>
+        <h2 id="recoverable-title">{capital(line.label)}</h2>
         <p class="figure-number">{shareText(line.machines, whole)}</p>
       </div>
       <div class="stack-tight">
@@ -79,7 +80,7 @@ function Gap({
 }): View {
   return (
     <>
-      <BarLine label={line.label} part={line.machines} whole={whole} longest={longest} tone="bad" />
+      <BarLine label={capital(line.label)} part={line.machines} whole={whole} longest={longest} tone="bad" />
       {line.examples.length === 0 ? null : (
         <details class="small">
           <summary>

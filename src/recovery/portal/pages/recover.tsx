@@ -35,7 +35,7 @@ export function RecoverPage({
     <Page frame={frame} title="Drive recovery" section="recovery">
       <h1>Drive recovery</h1>
       <p class="lead">
-        Find the recovery key of a drive that asks for it. The key is shown only on the step after the next.
+        Find the recovery key of a drive that asks for it. The key itself comes two steps from here.
       </p>
       <div class="two spaced">
         <div class="panel">
@@ -50,7 +50,7 @@ export function RecoverPage({
               label="Recovery key ID"
               hint="The first 8 characters of the ID on the blue screen are enough, all 32 name one key. Capitals, dashes and braces do not matter."
               value={form.digits}
-              error={problem?.field === 'digits' ? problem.detail : undefined}
+              error={problem?.field === 'digits' ? 'Please look at this once more.' : undefined}
               maxLength={60}
               code
               focus
@@ -61,14 +61,14 @@ export function RecoverPage({
                 label="Domain of the user"
                 value={form.domain}
                 optional={!userNeeded}
-                error={problem?.field === 'account' ? problem.detail : undefined}
+                error={problem?.field === 'account' ? 'This is needed.' : undefined}
               />
               <TextField
                 name="account"
                 label="Account of the user"
                 value={form.account}
                 optional={!userNeeded}
-                error={problem?.field === 'account' ? problem.detail : undefined}
+                error={problem?.field === 'account' ? 'This is needed.' : undefined}
               />
             </div>
             <p class="hint">

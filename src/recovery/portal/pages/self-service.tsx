@@ -72,7 +72,7 @@ export function SelfServicePage({
                 label="Recovery key ID"
                 hint="The first 8 characters, for example BA16FA9B. Only the digits and the letters A to F occur."
                 value={form.digits}
-                error={problem?.digits === true ? problem.detail : undefined}
+                error={problem?.digits === true ? 'Please look at this once more.' : undefined}
                 maxLength={60}
                 code
                 focus

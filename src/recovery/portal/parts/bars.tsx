@@ -70,7 +70,7 @@ export function BarLine({
           </span>
         </span>
       </div>
-      <ShareBar part={part} whole={longest ?? whole} tone={tone} />
+      {part === 0 ? null : <ShareBar part={part} whole={longest ?? whole} tone={tone} />}
     </div>
   );
 }

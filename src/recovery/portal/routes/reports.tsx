@@ -1,9 +1,10 @@
 import { stringify } from 'csv-stringify/sync';
+import { AUDIT_KEY_TYPES } from '../../../store/audit-row.js';
 import type { ServiceContext } from '../../service/context.js';
 import type { AuditFilter, AuditLine } from '../../services.js';
 import { FormBody } from '../form-body.js';
 import type { PageRoutes } from '../page-routes.js';
-import { AuditPage, KEY_TYPES, type AuditForm } from '../pages/audit.js';
+import { AuditPage, type AuditForm } from '../pages/audit.js';
 import { CoveragePage } from '../pages/coverage.js';
 import { openPages, REPORT_PAGES } from '../parts/sub-nav.js';
 import { sendFile } from '../send-file.js';
@@ -72,7 +73,7 @@ function formOf(query: FormBody): AuditForm {
 function filterOf(form: AuditForm): Omit<AuditFilter, 'limit' | 'before'> {
   const fromMs = Date.parse(`${form.from}T00:00:00Z`);
   const toMs = Date.parse(`${form.to}T00:00:00Z`) + DAY_MS;
-  const keyType = KEY_TYPES.find((type) => type === form.keyType);
+  const keyType = AUDIT_KEY_TYPES.find((type) => type !== '' && type === form.keyType);
   return {
     ...(form.user === '' ? {} : { user: form.user }),
     ...(form.userType === 'helpdesk' || form.userType === 'end-user' ? { userType: form.userType } : {}),

@@ -1,0 +1,117 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { formatRecoveryPassword } from '../../src/protocol/recovery-password.js';
+import { FormBody } from '../../src/recovery/portal/form-body.js';
+import { MessagePage } from '../../src/recovery/portal/pages/message.js';
+import { shareText } from '../../src/recovery/portal/parts/bars.js';
+import { choiceValue, readChoice } from '../../src/recovery/portal/parts/key-choice.js';
+import { spokenGroup } from '../../src/recovery/portal/parts/key-groups.js';
+import { auditCsv } from '../../src/recovery/portal/routes/reports.js';
+import { checkTyping } from '../../src/recovery/portal/typing-check.js';
+import type { AuditLine } from '../../src/recovery/services.js';
+
+const VALID = '471207-278498-422125-177177-561902-537405-468006-693451';
+
+describe('typing help', () => {
+  test('takes the published vector in every notation', () => {
+    for (const text of [VALID, VALID.replaceAll('-', ' '), VALID.replaceAll('-', ''), ` ${VALID}\n`])
+      expect(checkTyping(text)).toEqual({ fine: true, sentences: [] });
+  });
+
+  test('names every group that is mistyped, too short, too long or too large', () => {
+    expect(checkTyping('471207-278498-422126-177177-561902-537405-468006-888888').sentences).toEqual([
+      'Group 3 is mistyped.',
+      'Group 8 is mistyped.',
+    ]);
+    expect(checkTyping('4712071-27849-422125-177177-561902-537405-468006-693451').sentences).toEqual([
+      'Group 1 has 7 digits instead of six.',
+      'Group 2 has 5 digits instead of six.',
+    ]);
+    expect(checkTyping('471207').sentences).toEqual(['There is one group; a recovery key has eight.']);
+    expect(checkTyping(`${VALID}-471207`).sentences).toEqual(['There is more after the eighth group.']);
+    expect(checkTyping('abc').sentences).toEqual(['No digits were typed.']);
+  });
+
+  test('of any password, one digit changed in one group names that group and no other', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 16, maxLength: 16 }),
+        fc.nat(7),
+        fc.nat(5),
+        fc.integer({ min: 1, max: 9 }),
+        (bytes, group, place, by) => {
+          const groups = formatRecoveryPassword(bytes).split('-');
+          const digits = Array.from(groups[group]!);
+          digits[place] = String((Number(digits[place]) + by) % 10);
+          groups[group] = digits.join('');
+          expect(checkTyping(groups.join('-')).sentences).toEqual([`Group ${group + 1} is mistyped.`]);
+        },
+      ),
+    );
+  });
+
+  test('never repeats a digit of what was typed', () => {
+    expect(checkTyping('111112-278498').sentences.join(' ')).not.toMatch(/111112|278498/);
+  });
+});
+
+test('a group is said digit by digit, in two breaths', () => {
+  expect(spokenGroup('048279')).toEqual(['zero four eight', 'two seven nine']);
+});
+
+test('text of others is escaped wherever it stands', async () => {
+  const text = `"><script>alert('1')</script>`;
+  const frame = {
+    ...{ company: text, portal: 'helpdesk' as const, csrf: text, secondsLeft: 10 },
+    person: { name: text, roles: ['operator'], signIn: 'local' },
+    helpdesk: { text, url: null },
+  } as const;
+  const html = String(
+    await (
+      <MessagePage frame={frame} title={text} next={[text, text]}>
+        <p>{text}</p>
+      </MessagePage>
+    ),
+  );
+  expect(html).not.toContain('<script>');
+  expect(html).toContain('&quot;&gt;&lt;script&gt;');
+});
+
+test('CSV keeps formulas as text and every column', () => {
+  const line: AuditLine = {
+    ...{
+      sequence: '7',
+      atMs: 0,
+      source: 'Helpdesk',
+      result: 'Failed',
+      helpdeskUser: '=cmd()|x',
+      endUser: '',
+    },
+    ...{ machine: 'PC "1", left', keyType: '', keyId: '', reason: '@sum', ticket: '-1', detail: '' },
+  };
+  const [head, row] = auditCsv([line]).split('\r\n');
+  expect(head).toContain('Helpdesk User,End User,Computer,Key Type,Key ID,Reason Description');
+  expect(row).toBe(`1970-01-01T00:00:00.000Z,Helpdesk,Failed,'=cmd()|x,,"PC ""1"", left",,,'@sum,'-1,,7`);
+});
+
+test('a share is never told as all or nothing unless it is', () => {
+  expect([shareText(0, 9), shareText(1, 40_000), shareText(39_999, 40_000), shareText(9, 9)]).toEqual([
+    '0 %',
+    '0.1 %',
+    '99.9 %',
+    '100 %',
+  ]);
+});
+
+test('fields of forms: strings alone, cut, first of many; a choice is read as it was written', () => {
+  const body = new FormBody({ a: ' x ', b: ['1', '2'], c: { d: 1 }, e: 'y'.repeat(500) });
+  expect([body.text('a'), body.text('b'), body.text('c'), body.text('none')]).toEqual(['x', '1', '', '']);
+  expect(body.text('e', 10)).toHaveLength(10);
+  const choice = {
+    keyId: '8637036e-b379-4798-bd9e-5a0b36296de3',
+    volumeId: 'b3790000-b379-4798-bd9e-5a0b36296de3',
+    hasPackage: true,
+  };
+  expect(readChoice(choiceValue(choice))).toEqual(choice);
+  expect(readChoice('8637036e')).toBeNull();
+});
