@@ -216,7 +216,7 @@ describe.skipIf(chromium === null)('portals in Chromium', () => {
     expect(rows[0]).toMatchObject({
       source: 'Self-Service Portal',
       result: 'Failed',
-      detail: 'OFF: own.disclose',
+      detail: 'NOT_ALLOWED: own.disclose',
     });
     await context.close();
   });

@@ -75,5 +75,9 @@ export async function answerWithPage(
   const portal =
     request.routeOptions.config.page ??
     (request.url.startsWith('/self-service') ? 'self-service' : 'helpdesk');
-  return sendPageError(reply, frameFor(context.settings, portal, context.sessionOf(request)), error);
+  const { settings } = context;
+  // Roles open it; the settings do not.
+  const isOff = error.kind === 'forbidden' && portal === 'self-service' && !settings.selfService.on;
+  const told: PageError = isOff ? { kind: 'self-service-off' } : error;
+  return sendPageError(reply, frameFor(settings, portal, context.sessionOf(request)), told);
 }

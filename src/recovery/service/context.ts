@@ -39,8 +39,6 @@ export interface ServiceContext {
   sessionOf(request: FastifyRequest): Session | null;
   /** Who asks, for services; behind a route that demands somebody. */
   callerOf(request: FastifyRequest): Caller;
-  /** Notes a request that settings do not allow; one for a key gets its audit row. */
-  refused(caller: Caller, access: Operation, why: string): Promise<void>;
   /** Remembers that the notice was accepted. */
   acceptNotice(request: FastifyRequest): Promise<void>;
   /**

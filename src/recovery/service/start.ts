@@ -154,7 +154,6 @@ function partsOf(
       const armedUntil = settings.breakGlass ? ((await people.readBreakGlass())?.armedUntilMs ?? 0) : 0;
       return { local: settings.local, oidc: oidc !== null, breakGlass: armedUntil > clock.now() };
     },
-    refused: (caller, access, why) => refused(caller, access, why),
     acceptNotice: async (request) => {
       const held = heldOf(request);
       if (held !== null) await people.acceptNotice(held.tokenHash);
@@ -187,14 +186,14 @@ function partsOf(
         await recordEvent(audit, { ...nothing, ...row, ...named }, result);
       },
     });
-  const refused = async (caller: Caller, access: Operation, why = 'NOT_ALLOWED'): Promise<void> => {
+  const refused = async (caller: Caller, access: Operation): Promise<void> => {
     const { person, source } = caller;
     log.warn(
-      { event: 'access.refused', person: person.name, access, source, why },
+      { event: 'access.refused', person: person.name, access, source },
       'roles or settings do not allow a request',
     );
     if (!isForKeys(access)) return;
-    const row = { ...nothing, keyType: 'Recovery Key Password', detail: `${why}: ${access}` } as const;
+    const row = { ...nothing, keyType: 'Recovery Key Password', detail: `NOT_ALLOWED: ${access}` } as const;
     const named = { requestId: newGuid(), source, person: person.name, helpdeskUser: person.name };
     await recordEvent(audit, { ...named, ...row }, 'Failed');
   };

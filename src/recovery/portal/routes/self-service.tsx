@@ -7,7 +7,7 @@ import { DisclosedPage } from '../pages/disclosed.js';
 import { alikeText, NoticePage, SelfServicePage, type OwnProblem } from '../pages/self-service.js';
 import { sentence } from '../parts/sentence.js';
 import { refusalTitle } from '../refusals.js';
-import { sendPage, sendPageError } from '../render.js';
+import { sendPage } from '../render.js';
 import { withRotations } from './helpdesk.js';
 
 const EMPTY = { digits: '', reason: '' };
@@ -20,7 +20,6 @@ export function selfService(routes: PageRoutes, context: ServiceContext): void {
   const guarded =
     (handler: PageHandler): PageHandler =>
     async (page) => {
-      if (!context.settings.selfService.on) return switchedOff(page, context);
       if (notice !== null && !page.session.noticeAccepted)
         return sendPage(page.reply, <NoticePage frame={page.frame} text={notice} />);
       return handler(page);
@@ -31,7 +30,6 @@ export function selfService(routes: PageRoutes, context: ServiceContext): void {
     guarded(async (page) => form(page, context, EMPTY, null, 200)),
   );
   routes.post('/self-service/notice', 'own.search', async (page) => {
-    if (!context.settings.selfService.on) return switchedOff(page, context);
     if (FormBody.of(page.request).ticked('accepted')) await context.acceptNotice(page.request);
     return page.reply.redirect('/self-service', 303);
   });
@@ -40,15 +38,6 @@ export function selfService(routes: PageRoutes, context: ServiceContext): void {
     'own.disclose',
     guarded(async (page) => disclose(page, context)),
   );
-}
-
-/** Who asks all the same gets an audit row: as for a key that their role does not open. */
-async function switchedOff(
-  { request, reply, frame, caller }: PageRequest,
-  context: ServiceContext,
-): Promise<FastifyReply> {
-  await context.refused(caller, request.method === 'POST' ? 'own.disclose' : 'own.search', 'OFF');
-  return sendPageError(reply, frame, { kind: 'self-service-off' });
 }
 
 async function form(
