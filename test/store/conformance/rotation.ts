@@ -117,6 +117,19 @@ export function rotation(make: MakeDatabase): void {
       await store.close();
     });
 
+    it('a key that a policy migrates and somebody is shown waits for no policy any more', async () => {
+      const store = await fresh();
+      await store.rotation.open([demand(1, { origin: 'MIGRATION' })]);
+      const shown = { requestId: id('misc', 150), exposureId: id('misc', 250) };
+      await store.rotation.open([demand(1, { ...shown, origin: 'DISCLOSURE' })]);
+      expect(await rotations(store)).toMatchObject([{ requestId: id('misc', 101), origin: 'DISCLOSURE' }]);
+      // Nor the other way round: a policy holds back nothing that was shown.
+      const migrated = { requestId: id('misc', 151), exposureId: id('misc', 251) };
+      await store.rotation.open([demand(1, { ...migrated, origin: 'MIGRATION' })]);
+      expect(await rotations(store)).toMatchObject([{ origin: 'DISCLOSURE' }]);
+      await store.close();
+    });
+
     it('another key of the volume gets the earliest deadline of the volume, and raises the round of all', async () => {
       const store = await fresh();
       await store.rotation.open([demand(1)]);

@@ -10,6 +10,7 @@ import { firstSet, type Session } from '../session.js';
  *
  * Every open request of the volumes gets the next round, so that none is closed by evidence from before
  * the exposure and each counts as not delivered. A new request gets the earliest deadline of its volume.
+ * What a policy began, and somebody was shown since, waits for no policy any more: it takes the new origin.
  *
  * @param openings as `oneOpeningAKey` gives them
  * @throws the unique violation where a rival opens a request for the same key in this moment
@@ -50,7 +51,8 @@ const BATCH = `
   WHERE t.ClosedAt IS NULL AND t.VolumeId IN (SELECT j.VolumeId FROM ${OPENINGS});
 
   UPDATE t SET Deadline = CASE WHEN j.Deadline < t.Deadline THEN j.Deadline ELSE t.Deadline END,
-    NotBefore = CASE WHEN j.NotBefore < t.NotBefore THEN j.NotBefore ELSE t.NotBefore END
+    NotBefore = CASE WHEN j.NotBefore < t.NotBefore THEN j.NotBefore ELSE t.NotBefore END,
+    Origin = CASE WHEN t.Origin IN ('MIGRATION', 'POLICY') THEN j.Origin ELSE t.Origin END
   FROM MPE_RotationRequests t JOIN ${OPENINGS} ON t.VolumeId = j.VolumeId AND t.KeyId = j.KeyId
   WHERE t.ClosedAt IS NULL;
 

@@ -7,6 +7,7 @@ import type { Connection } from '../connection.js';
  *
  * Every open request of the volume gets the next round, so that none is closed by evidence from before
  * the exposure and each counts as not delivered. A new request gets the earliest deadline of the volume.
+ * What a policy began, and somebody was shown since, waits for no policy any more: it takes the new origin.
  */
 export function openRotation(c: Connection, opening: RotationOpening): RotationOpened {
   const { requestId, volumeId, keyId, deadlineMs, notBeforeMs } = opening;
@@ -15,10 +16,12 @@ export function openRotation(c: Connection, opening: RotationOpening): RotationO
     volumeId,
   );
   c.run(
-    `UPDATE MPE_RotationRequests SET Deadline = min(Deadline, ?), NotBefore = min(NotBefore, ?)
+    `UPDATE MPE_RotationRequests SET Deadline = min(Deadline, ?), NotBefore = min(NotBefore, ?),
+       Origin = CASE WHEN Origin IN ('MIGRATION', 'POLICY') THEN ? ELSE Origin END
      WHERE VolumeId = ? AND KeyId = ? AND ClosedAt IS NULL`,
     deadlineMs,
     notBeforeMs,
+    opening.origin,
     volumeId,
     keyId,
   );
