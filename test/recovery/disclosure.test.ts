@@ -194,6 +194,18 @@ describe('a disclosure', () => {
     expect(failed.map(({ detail }) => detail.split(':')[0])).toEqual(['KEY_VERSION_UNAVAILABLE', 'DAMAGED']);
   });
 
+  test('leaves out of the audit a recovery password that somebody typed into another field', async () => {
+    const desk = await Desk.open();
+    const typed = password(1);
+    const { keyId } = await desk.escrow(await desk.machine('PC-7', 'CORP\\anna'), typed);
+    await desk.ask(keyId, { reason: `Other: ${typed}`, ticket: typed });
+    await desk.ask(keyId, { reason: 'Lost PIN', ticket: typed.replaceAll('-', ' '), person: HELPDESK });
+    const rows = await desk.rows();
+    expect(rows.map(({ result }) => result)).toEqual(['Successful', 'Failed']);
+    expect(rows[0]).toMatchObject({ reason: 'Other: [redacted]', ticket: '[redacted]' });
+    expect(rows[1]).toMatchObject({ ticket: '[redacted]' });
+  });
+
   test('refuses beyond the limit of a person and an hour, whatever comes at once', async () => {
     const desk = await Desk.open({}, { helpdeskPerHour: 3, ownPerHour: 1 });
     const { keyId } = await desk.escrow(await desk.machine('PC-7', 'CORP\\anna'), password(1));

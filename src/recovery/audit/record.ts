@@ -1,6 +1,7 @@
 import { isMpeError, MpeError } from '../../ops/errors.js';
 import type { Clock } from '../../ops/clock.js';
 import type { Logger } from '../../ops/log.js';
+import { redactText } from '../../ops/redact.js';
 import type { Guid } from '../../protocol/guid.js';
 import {
   auditText,
@@ -34,20 +35,25 @@ export type AuditFacts = Omit<AuditEntry, 'atMs' | 'result' | 'actor' | 'request
   readonly person: string;
 };
 
-/** A row of these facts, its texts as the audit takes them. */
+/**
+ * A row of these facts, its texts as the audit takes them. People type a whole recovery password where a
+ * key ID, a reason or a ticket is asked for; many more may read the audit than may be shown a key.
+ */
 export function auditEntry(facts: AuditFacts, result: AuditEntry['result'], atMs: number): AuditEntry {
   return {
     ...{ requestId: facts.requestId, atMs, source: facts.source, result, actor: personKey(facts.person) },
-    helpdeskUser: auditText(facts.helpdeskUser),
-    endUser: auditText(facts.endUser),
-    machine: auditText(facts.machine),
+    helpdeskUser: said(facts.helpdeskUser),
+    endUser: said(facts.endUser),
+    machine: said(facts.machine),
     keyType: facts.keyType,
-    keyId: auditText(facts.keyId),
-    reason: auditText(facts.reason),
-    ticket: auditText(facts.ticket),
-    detail: auditText(facts.detail),
+    keyId: said(facts.keyId),
+    reason: said(facts.reason),
+    ticket: said(facts.ticket),
+    detail: said(facts.detail),
   };
 }
+
+const said = (text: string): string => auditText(redactText(text));
 
 /**
  * Runs a transaction that holds an audit row, and logs (sequence, hash) of the row. Where the answer of

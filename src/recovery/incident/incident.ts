@@ -9,6 +9,7 @@
  * has to be alive at the end.
  */
 import { MpeError } from '../../ops/errors.js';
+import { redactText } from '../../ops/redact.js';
 import { newGuid, type Guid } from '../../protocol/guid.js';
 import type { AuditSource, IncidentRow } from '../../store/disclosure-store.js';
 import { auditText, personKey } from '../../store/disclosure-store.js';
@@ -72,7 +73,7 @@ export async function proposeIncident(
   proposal: IncidentProposal,
 ): Promise<IncidentRow> {
   const machines = [...new Set(proposal.machines)].sort();
-  const title = auditText(proposal.title.trim());
+  const title = auditText(redactText(proposal.title.trim()));
   check(title !== '' && title.length <= 200, 'an incident has a title of 1 to 200 characters');
   check(machines.length > 0, 'an incident names the machines whose limits it lifts');
   check(machines.length <= MOST_MACHINES, `an incident has ${MOST_MACHINES} machines at most`);

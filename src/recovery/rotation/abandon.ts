@@ -1,4 +1,5 @@
 import { MpeError } from '../../ops/errors.js';
+import { redactText } from '../../ops/redact.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { RotationStore } from '../../store/rotation-store.js';
 
@@ -16,7 +17,7 @@ export async function abandonRotation(
   requestId: Guid,
   { by, reason, nowMs }: { readonly by: string; readonly reason: string; readonly nowMs: number },
 ): Promise<void> {
-  const said = reason.trim();
+  const said = redactText(reason.trim());
   if (said === '' || said.length > REASON_MAX)
     throw new MpeError('VALUE_INVALID', `give a reason of 1 to ${REASON_MAX} characters`);
   const closed = await store.close([
