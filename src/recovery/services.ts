@@ -301,6 +301,7 @@ export interface RecoveryServices {
     list(filter: RotationFilter): Promise<readonly RotationLine[]>;
     /** How the rotation of one key stands; null where there is none, or it is not the caller's to see. */
     watch(caller: Caller, requestId: Guid): Promise<RotationLine | null>;
+    /** `deadlineMs`: how long after its turn each may take. */
     request(
       caller: Caller,
       target: RotationTarget,

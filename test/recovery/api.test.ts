@@ -82,6 +82,14 @@ describe('the service', () => {
     expect(refused.json()).toMatchObject({ code: 'RATE_LIMITED', status: 429 });
   });
 
+  test('limits as well what it refuses: a stranger’s requests, and those of somebody without the role', async () => {
+    const lab = await ServiceLab.open({ MPE_RECOVERY_LIMIT_ADDRESS: '1/s+5' });
+    const browser = lab.browser();
+    const statuses = [];
+    for (let n = 0; n < 8; n += 1) statuses.push((await browser.get('/api/v1/people')).status);
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 429, 429, 429]);
+  });
+
   test('speaks no TLS below 1.2', async () => {
     const lab = await ServiceLab.open();
     const options = { host: '127.0.0.1', port: lab.service.port, rejectUnauthorized: false };
@@ -238,6 +246,19 @@ describe('operations', () => {
     expect(told).toMatchObject([{ id: 'gw1', channel: 'HTTPS' }]);
     const rows = (await one.get('/api/v1/reports/audit?result=Failed')).json().lines;
     expect(rows).toMatchObject([{ result: 'Failed', helpdeskUser: 'CORP\\one' }]);
+  });
+});
+
+describe('rotations that a page asks for', () => {
+  test('are due so many days after their turn', async () => {
+    const lab = await ServiceLab.open({}, { pages: true });
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    await lab.desk.escrow(pc, password(1));
+    const browser = await lab.as('CORP\\one', 'operator');
+    const fields = { kind: 'machine', ids: pc.clientId, days: '14', perHour: '60', csrf: browser.csrf };
+    expect((await browser.form('/administration/rotations/request', fields)).status).toBe(303);
+    const [line] = (await browser.get('/api/v1/rotations')).json().rotations;
+    expect(line.deadlineMs - line.openedAtMs).toBe(14 * 24 * 3_600_000);
   });
 });
 

@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest';
 import { loadConfig, type RecoveryServiceSettings } from '../../src/config/index.js';
 import type { Clock } from '../../src/ops/clock.js';
 import type { Role } from '../../src/recovery/roles.js';
+import { portalPages } from '../../src/recovery/service/pages.js';
 import { recoveryServices } from '../../src/recovery/service/services.js';
 import { startRecoveryService, type RecoveryService } from '../../src/recovery/service/start.js';
 import { hashPassword } from '../../src/recovery/sign-in/password-hash.js';
@@ -49,7 +50,12 @@ export class ServiceLab {
 
   static async open(
     env: Record<string, string> = {},
-    options: { readonly oidc?: boolean; readonly settings?: Partial<RecoveryServiceSettings> } = {},
+    options: {
+      readonly oidc?: boolean;
+      readonly settings?: Partial<RecoveryServiceSettings>;
+      /** With the portals' pages. */
+      readonly pages?: boolean;
+    } = {},
   ): Promise<ServiceLab> {
     const desk = await Desk.open();
     const ca = await TestCa.create('Test CA');
@@ -86,6 +92,7 @@ export class ServiceLab {
       settings: { ...config.recovery.service, ...options.settings },
       ...{ store, clock, log, audit: disclosure },
       services: recoveryServices({ store, clock, log, disclosure }),
+      pages: options.pages === true ? [portalPages] : [],
     });
     issuer?.serve(service.origin);
     onTestFinished(async () => {

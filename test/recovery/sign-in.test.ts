@@ -183,6 +183,21 @@ describe('refused sign-ins', () => {
     expect((await lab.signIn(lab.browser(), 'CORP\\ben')).status).toBe(200);
   });
 
+  test('that come at once are no way past the wait: nobody tries a list of passwords in one go', async () => {
+    const lab = await ServiceLab.open();
+    await lab.account('CORP\\admin', 'helpdesk-administrator');
+    // At its real cost, so that they wait for one another behind the first look at the count.
+    const passwordHash = await hashPassword(PASSWORD);
+    await lab.desk.store.people.changeAccount('CORP\\admin', { passwordHash }, 1);
+    const guesses = [...Array.from({ length: 12 }, (_, n) => `guess number ${n}`), PASSWORD];
+    const answers = await Promise.all(
+      guesses.map((guess) => lab.signIn(lab.browser(), 'CORP\\admin', guess)),
+    );
+    expect(answers.filter(({ status }) => status === 200)).toHaveLength(0);
+    // Whoever is told that the account waits learns nothing of the password.
+    expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(1);
+  });
+
   test('look alike for a wrong password, an unknown name and a disabled account', async () => {
     const lab = await ServiceLab.open();
     await lab.account('CORP\\admin', 'helpdesk-administrator');

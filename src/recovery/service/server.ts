@@ -72,6 +72,9 @@ export async function buildRecoveryServer(options: RecoveryServerOptions): Promi
   const { limitAddress } = access.settings;
   if (limitAddress !== null) {
     await server.register(rateLimit, {
+      // The hook below counts: that of a route would come behind those that ask who it is, and count no
+      // refusal. A refusal costs as much: a look into the database, a password, a row of the audit.
+      global: false,
       max: limitAddress.burst,
       timeWindow: Math.ceil((limitAddress.burst / limitAddress.perSecond) * 1000),
       cache: 10_000,
@@ -80,6 +83,7 @@ export async function buildRecoveryServer(options: RecoveryServerOptions): Promi
       errorResponseBuilder: (_request, { after }) =>
         new RecoveryProblem('RATE_LIMITED', `Too many requests of this address. Try again in ${after}.`),
     });
+    server.addHook('onRequest', server.rateLimit());
   }
   addBodies(server);
   guardAccess(server, access);

@@ -93,7 +93,10 @@ export async function signInByBreakGlass(
     await audit('Failed', 'break-glass sign-in: not armed');
     throw new SignInRefused('NOT_ARMED');
   }
-  if (!(await isBreakGlass(store, attempt, clock.now()))) {
+  const fits = await isBreakGlass(store, attempt, clock.now());
+  // Many at once all passed the first look. Before anything is said of the two, so that it tells nothing.
+  await lockOut.assertOpen(BREAK_GLASS_NAME, address);
+  if (!fits) {
     const waitMs = await lockOut.refused(BREAK_GLASS_NAME, address);
     log.error(
       { event: 'break_glass.refused', why: 'password or code', address, waitMs },

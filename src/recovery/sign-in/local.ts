@@ -34,6 +34,8 @@ export async function signInLocally(
   await lockOut.assertOpen(name, address);
   const account = await store.findAccount(name);
   const fits = await isPassword(password, account?.passwordHash ?? null);
+  // Many at once all passed the first look. Before anything is said of the password, so that it tells nothing.
+  await lockOut.assertOpen(name, address);
   if (account === null || !fits || account.disabled) {
     const waitMs = await lockOut.refused(name, address);
     log.warn(

@@ -56,7 +56,7 @@ export function administration(routes: PageRoutes, context: ServiceContext): voi
   );
 }
 
-function rotations(routes: PageRoutes, { services, clock }: ServiceContext): void {
+function rotations(routes: PageRoutes, { services }: ServiceContext): void {
   const home = '/administration/rotations';
   routes.get(home, 'rotation.list', async ({ request, reply, frame }) => {
     const query = new FormBody(request.query);
@@ -99,11 +99,10 @@ function rotations(routes: PageRoutes, { services, clock }: ServiceContext): voi
     if (wrong !== null || first === undefined || first === null)
       return sendPageError(reply, frame, { kind: 'bad-request', detail: wrong ?? 'Name one id at least.' });
     const clientIds = ids.filter((id) => id !== null);
-    const deadlineMs = clock.now() + days * DAY_MS;
     await services.rotations.request(
       caller,
       isVolume ? { volumeId: first } : { clientIds, perHour },
-      deadlineMs,
+      days * DAY_MS,
     );
     return reply.redirect(home, 303);
   });
