@@ -379,6 +379,28 @@ describe('compatible calls', () => {
     expect(open_).toHaveLength(1);
   });
 
+  test('of the AdminService never give another machine’s password for that of a device', async () => {
+    const lab = await open();
+    await lab.account('CORP\\admin', 'helpdesk-administrator');
+    const { store } = lab.desk;
+    const pc = await lab.desk.machine('PC-0042', 'CORP\\anna');
+    const at = await lab.desk.escrow(pc, password(1));
+    await lab.desk.escrow(await lab.desk.machine('PC-0043'), password(2), at);
+    const secrets = await store.disclosure.readKey(at.keyId);
+    const own = secrets.find(({ holders }) => holders.some(({ clientId }) => clientId === pc.clientId))!;
+    await store.markDamaged(own.identity.secretId, own.generations[0]!.generation, 'DECRYPT_FAILED', 1);
+    const [id] = await store.search.numberMachines([pc.clientId]);
+    const answer = await lab
+      .browser()
+      .post(
+        `/AdminService/v1.0/Device(${id})/AdminService.GetRecoveryKeyValue`,
+        { RecoveryKeyId: at.keyId },
+        basic('CORP\\admin'),
+      );
+    expect([answer.status, answer.json().error.code]).toEqual([403, 'DISCLOSURE_REFUSED']);
+    expect(answer.text).not.toContain(password(2));
+  });
+
   const soap = (operation: string, fields: string): string =>
     `<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:w="http://www.w3.org/2005/08/addressing"><s:Header>` +
     `<w:Action>http://tempuri.org/IAdministrationService/${operation}</w:Action></s:Header>` +

@@ -88,6 +88,15 @@ describe('a session', () => {
     expect((await desk.get('/api/v1/session')).status).toBe(401);
   });
 
+  test('of somebody who has self-service alone ends after 5 minutes, whichever portal the form named', async () => {
+    const lab = await ServiceLab.open();
+    await lab.account('CORP\\anna', 'self-service-user');
+    const own = await lab.signedIn('CORP\\anna', 'helpdesk');
+    expect((await own.get('/api/v1/session')).json().portal).toBe('self-service');
+    lab.clock.movedMs += 6 * MINUTE_MS;
+    expect((await own.get('/api/v1/session')).status).toBe(401);
+  });
+
   test('ends after 8 hours however busy it is', async () => {
     const lab = await ServiceLab.open();
     const desk = await lab.as('CORP\\admin', 'helpdesk-administrator');
@@ -196,6 +205,18 @@ describe('refused sign-ins', () => {
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(0);
     // Whoever is told that the account waits learns nothing of the password.
     expect(answers.filter(({ status }) => status === 429).length).toBeGreaterThan(1);
+  });
+
+  test('are forgotten after a day: names that strangers make up do not fill the database', async () => {
+    const lab = await ServiceLab.open();
+    await lab.account('CORP\\admin', 'helpdesk-administrator');
+    await lab.signIn(lab.browser(), 'CORP\\made-up', 'wrong');
+    const known = () => lab.desk.store.people.readFailures(['account:corp\\made-up']);
+    await lab.signedIn('CORP\\admin');
+    expect(await known()).toHaveLength(1);
+    lab.clock.movedMs += 25 * 60 * MINUTE_MS;
+    await lab.signedIn('CORP\\admin');
+    expect(await known()).toEqual([]);
   });
 
   test('look alike for a wrong password, an unknown name and a disabled account', async () => {

@@ -51,6 +51,8 @@ export class LockOut {
   /** Forgets the account's count after a sign-in; the address goes on being counted. */
   async signedIn(account: string): Promise<void> {
     await this.#store.clearFailures([accountSubject(account)]);
+    // Strangers make up names: what is counted anew anyway need not be kept.
+    await this.#store.pruneFailures(this.#clock.now() - FORGET_MS);
   }
 
   #subjects(account: string, address: string): string[] {

@@ -61,7 +61,8 @@ export class Sessions {
       personName: person.name,
       roles: person.roles,
       signIn: person.signIn,
-      portal,
+      // The form says which portal; who has self-service alone gets no longer session by saying another.
+      portal: person.roles.every((role) => role === 'self-service-user') ? 'self-service' : portal,
       accountRevision: more.accountRevision ?? null,
       noticeAccepted: false,
       createdAtMs: now,

@@ -98,10 +98,10 @@ export function adminServiceRoutes(
       }),
     );
     const shown = answer.keys.find((key) => key.machines.some((machine) => machine.clientId === clientId));
-    return send(reply, {
-      '@odata.context': contextOf('Edm.String'),
-      value: String((shown ?? answer.keys[0])?.value ?? ''),
-    });
+    // Several machines sent passwords under this key ID, and that of this one does not open.
+    if (shown === undefined)
+      throw new RecoveryProblem('DISCLOSURE_REFUSED', 'What this device sent cannot be read: use the API.');
+    return send(reply, { '@odata.context': contextOf('Edm.String'), value: String(shown.value) });
   });
 }
 
