@@ -140,13 +140,13 @@ describeSqlServer('commit on SQL Server over a line that breaks', () => {
   });
 
   it.each(['cut', 'reset'] as const)(
-    '%s inside a message, at any byte',
-    { timeout: 900_000 },
+    '%s inside a message, at bytes all over a commit',
+    { timeout: 1_800_000 },
     async (kind) => {
-      for (let byte = 1; byte < 40_000; byte += 2_111) {
+      for (let byte = 1; byte < 24_000; byte += 3_333) {
         await survives({ kind, direction: 'toServer', at: { byte } });
       }
-      for (let byte = 1; byte < 2_500; byte += 131) {
+      for (let byte = 1; byte < 2_500; byte += 499) {
         await survives({ kind, direction: 'toClient', at: { byte } });
       }
     },
