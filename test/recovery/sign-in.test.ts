@@ -289,6 +289,19 @@ describe('break-glass', () => {
     expect((await come(code())).json()).toMatchObject({ reason: 'NOT_ARMED' });
   });
 
+  test('that is not armed fills no audit, however often a stranger tries, and is kept from nobody by that', async () => {
+    const lab = await ServiceLab.open({ MPE_RECOVERY_BREAK_GLASS: 'allowed' });
+    const browser = lab.browser();
+    const come = () => browser.post('/sign-in/break-glass', { breakGlassPassword: password, code: '000000' });
+    const reasons: string[] = [];
+    for (let n = 0; n < 24; n += 1) reasons.push((await come()).json().reason as string);
+    expect(reasons.filter((reason) => reason === 'NOT_ARMED')).toHaveLength(20);
+    expect(reasons.slice(20)).toEqual(Array(4).fill('LOCKED'));
+    expect(await lab.desk.rows()).toHaveLength(20);
+    // The address waits, the account does not.
+    expect(await lab.desk.store.people.readFailures(['account:break-glass'])).toEqual([]);
+  });
+
   test('lets nobody in where the audit cannot be written, or where it is not allowed', async () => {
     const lab = await ServiceLab.open({ MPE_RECOVERY_BREAK_GLASS: 'allowed' });
     const { people } = lab.desk.store;

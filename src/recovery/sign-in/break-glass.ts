@@ -90,6 +90,8 @@ export async function signInByBreakGlass(
   const armedUntil = (await store.readBreakGlass())?.armedUntilMs ?? 0;
   if (armedUntil <= clock.now()) {
     log.error({ event: 'break_glass.refused', why: 'not armed', address }, 'break-glass was tried');
+    // For the address alone: nobody shuts the account before it is armed.
+    await lockOut.refused('', address);
     await audit('Failed', 'break-glass sign-in: not armed');
     throw new SignInRefused('NOT_ARMED');
   }

@@ -33,7 +33,7 @@ export class LockOut {
     if (until > now) throw new SignInRefused('LOCKED', { waitSeconds: Math.ceil((until - now) / 1000) });
   }
 
-  /** Counts a refused sign-in; answers how long the next one has to wait. */
+  /** Counts a refused sign-in, for the address alone where `account` is ''; answers how long the next one has to wait. */
   async refused(account: string, address: string): Promise<number> {
     const now = this.#clock.now();
     const rows = await this.#store.countFailures(this.#subjects(account, address), now, FORGET_MS);
@@ -56,7 +56,10 @@ export class LockOut {
   }
 
   #subjects(account: string, address: string): string[] {
-    return [accountSubject(account), ...(address === '' ? [] : [`address:${networkOf(address)}`])];
+    return [
+      ...(account === '' ? [] : [accountSubject(account)]),
+      ...(address === '' ? [] : [`address:${networkOf(address)}`]),
+    ];
   }
 }
 
