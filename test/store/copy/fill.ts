@@ -285,6 +285,15 @@ export function fillEveryTable(c: Connection): void {
     FirstSeenAt: T0,
     LastSeenAt: T0,
   });
+  run('Accounts', {
+    ...{ AccountKey: AWKWARD.toLowerCase(), Name: AWKWARD, Roles: '["auditor"]', PasswordHash: 'scrypt$x' },
+    ...{ Disabled: 1, Revision: 3, CreatedAt: T0, ChangedAt: T0 + 1, LastSignInAt: null },
+  });
+  run('BreakGlass', {
+    ...{ Id: 1, PasswordHash: 'scrypt$y', SealedTotp: 'sealed', LastStep: 9_223_372_036_854_775_807n },
+    ...{ LastUse: 'use', ArmedUntil: T0 + 1, ArmedBy: AWKWARD, SetAt: T0 },
+  });
+  run('MachineNumbers', { ClientId: client, Number: 16_777_216 });
 }
 
 const clientRow = (ClientId: string) => ({
