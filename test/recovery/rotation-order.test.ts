@@ -20,6 +20,8 @@ interface Sent {
   /** 0 or 1. */
   readonly client: number;
   readonly sequence: number;
+  /** Whether it calls the volume a removable drive. */
+  readonly removable: boolean;
   readonly listed: readonly number[];
   readonly brought: readonly number[];
 }
@@ -32,24 +34,32 @@ const message = fc.record({ client: fc.constantFrom(0, 0, 1), listed: some, brou
   brought: one.brought.filter((k) => one.listed.includes(k)),
 }));
 
+/** What each of the two says of the volume; the second may lie. */
+const types = fc.tuple(fc.boolean(), fc.boolean());
+
 /** A client's messages have rising sequences; they arrive in any order, with exposures between them. */
 const course = fc
-  .array(message, { minLength: 1, maxLength: 8 })
-  .chain((messages) => {
+  .tuple(fc.array(message, { minLength: 1, maxLength: 8 }), types)
+  .chain(([messages, removable]) => {
     const counts = [0, 0];
-    const numbered = messages.map((one): Sent => ({ ...one, sequence: (counts[one.client]! += 1) }));
+    const numbered = messages.map((one): Sent => ({
+      ...one,
+      removable: removable[one.client],
+      sequence: (counts[one.client]! += 1),
+    }));
     return fc.tuple(
+      fc.constant(removable[0]),
       fc.shuffledSubarray(numbered, { minLength: numbered.length }),
       fc.array(fc.record({ at: fc.nat(8), key: fc.constantFrom(0, 1) }), { maxLength: 2 }),
       fc.nat(8),
     );
   })
-  .map(([arriving, more, at]): Step[] => {
+  .map(([removable, arriving, more, at]): Step[] => {
     const steps: Step[] = [...arriving];
     for (const { at: place, key } of [{ at, key: 0 }, ...more])
       steps.splice(Math.min(place, steps.length), 0, { kind: 'expose', key });
     // The escrow that the story begins with.
-    return [{ kind: 'message', client: 0, sequence: 0, listed: [0], brought: [0] }, ...steps];
+    return [{ kind: 'message', client: 0, sequence: 0, removable, listed: [0], brought: [0] }, ...steps];
   });
 
 /** What the design says of key 0, over everything that arrived. */
@@ -83,8 +93,29 @@ class Oracle {
     return proofToo ? sequence >= proof : sequence > proof;
   }
 
+  /** Those who had the key when it was exposed. */
+  #then(): number[] {
+    return [0, 1].filter((client) => this.#ranks[client] !== null);
+  }
+
+  /** A drive that moves, by the word of those who had it then. */
+  #moves(): boolean {
+    return this.#then().every((client) => this.#reports[client]?.removable === true);
+  }
+
+  /** Whose evidence counts: those who had it then; of a drive that moves, the next holder too. */
+  #counted(): number[] {
+    const then = this.#then();
+    return then.length === 0 || this.#moves() ? [0, 1] : then;
+  }
+
+  /** Somebody who had it then lists it still, and it is not a drive that moves. */
+  isThere(): boolean {
+    return !this.#moves() && this.#then().some((client) => this.#reports[client]?.listed.includes(0));
+  }
+
   e1(): boolean {
-    return [0, 1].some((client) => this.e1Of(client));
+    return this.#counted().some((client) => this.e1Of(client));
   }
 
   /** E1 by one client: a key that nobody had proven at the exposure. */
@@ -109,7 +140,7 @@ class Oracle {
   }
 
   e2(): boolean {
-    return [0, 1].some((client) => {
+    return this.#counted().some((client) => {
       const report = this.#reports[client] ?? null;
       return report !== null && !report.listed.includes(0) && this.#after(client, report.sequence, false);
     });
@@ -160,7 +191,7 @@ it('COMPLETED never appears without E1 and E2, in any order of arrival, and work
           const evidence = evidenceOf(facts);
           if (rotationState(evidence) !== 'COMPLETED') continue;
           completed += 1;
-          expect([oracle.e1(), oracle.e2()]).toEqual([true, true]);
+          expect([oracle.e1(), oracle.e2(), oracle.isThere()]).toEqual([true, true, false]);
         }
         for (const facts of open) {
           expect(evidenceOf(facts)).toMatchObject({
@@ -192,6 +223,7 @@ function specOf(step: Sent, first: number, volume: number, message: number): Mes
     volumes: [
       {
         volume,
+        type: step.removable ? 'REMOVABLE' : 'OS',
         protectors: step.listed.map((key) => ({
           key: first + key,
           ...(step.brought.includes(key) ? { password: `password ${key}` } : {}),

@@ -3,8 +3,11 @@
  * E2; the worker's SQL (`classify`) reads E1 the same way for one client, to know when to stop telling it.
  *
  * How it is read, and why
- *  * *Holders* are the clients that proved one of the passwords that were the exposed key's when it was
- *    exposed. Who sends another password under the same key ID afterwards proves nothing about this key.
+ *  * *Holders* are the clients that had proved the key when it was exposed. Who proves it later may have
+ *    it from whoever was shown it, so only the machine itself brings E1 and E2, and as long as one of
+ *    them lists the key nothing is completed. Two exceptions: a drive that moves, by the word of all of
+ *    these (nobody else's), where the next holder counts as well; and a key that nobody had proved then.
+ *    Who sends another password under the same key ID afterwards proves nothing about this key.
  *    Where several passwords were there under one key ID (a conflict), each needs its own evidence: a
  *    client that made one up can hold a rotation open, never close it.
  *  * *After the exposure* is a comparison of ranks: above the highest rank that the exposure recorded
@@ -43,7 +46,7 @@ export function comparePlaces(a: Place, b: Place): number {
 /** Reads the evidence of a request. */
 export function evidenceOf(facts: RotationFacts): ReadEvidence {
   const { request, keys } = facts;
-  const holders = holdersOf(facts);
+  const { holders, moves } = holdersOf(facts);
   const fresh = keys.filter((key) => !key.exposed && isNew(key, facts.holders));
   const groups = [...new Set(holders.map((one) => one.secretId))].map((secretId) =>
     holders.filter((one) => one.secretId === secretId),
@@ -56,11 +59,14 @@ export function evidenceOf(facts: RotationFacts): ReadEvidence {
   const newKeyCommitted = groups.length > 0 && committed.every((key) => key !== null);
   const reported = reportedUncommitted(holders, facts);
   const claimed = claimedUncommitted(claim, facts);
+  const exposedKeyGone =
+    groups.length > 0 && groups.every((group) => group.some((one) => isGone(one, facts)));
   return {
     closed: request.closedAs,
     newKeyCommitted,
-    exposedKeyGone: groups.length > 0 && groups.every((group) => group.some((one) => isGone(one, facts))),
-    heldElsewhere: holders.some((one) => isHeldSince(one, facts, committed)),
+    exposedKeyGone,
+    heldElsewhere:
+      exposedKeyGone && holders.some((one) => isHeld(one, facts) && (!moves || isHeldSince(one, committed))),
     osVolumeReplaced: isReplaced(holders, facts),
     newKeyUncommitted: !newKeyCommitted && (reported !== null || claimed.uncommitted),
     failed: claim?.outcome === 'FAILED',
@@ -71,11 +77,21 @@ export function evidenceOf(facts: RotationFacts): ReadEvidence {
   };
 }
 
-/** Clients that proved a password which was the key's when it was exposed. */
-function holdersOf({ holders }: RotationFacts): RotationHolder[] {
-  const then = new Set(holders.filter((one) => one.baseline !== null).map((one) => one.secretId));
-  return then.size === 0 ? [...holders] : holders.filter((one) => then.has(one.secretId));
+/**
+ * Those whose evidence counts, and whether the volume is one that moves from holder to holder: a
+ * removable drive by every report of those who had the key, or one that nobody had.
+ */
+function holdersOf({ holders }: RotationFacts): { holders: RotationHolder[]; moves: boolean } {
+  const then = holders.filter(hadIt);
+  if (then.length === 0) return { holders: [...holders], moves: true };
+  if (!then.every(({ report }) => report?.volumeType === 'REMOVABLE')) return { holders: then, moves: false };
+  const secrets = new Set(then.map((one) => one.secretId));
+  return { holders: holders.filter((one) => secrets.has(one.secretId)), moves: true };
 }
+
+/** It had proved this password at the exposure; another one under the key ID does not count for it. */
+const hadIt = ({ baseline, proven }: RotationHolder): boolean =>
+  baseline !== null && comparePlaces(proven, baseline) <= 0;
 
 /** Whether a holder said it after the exposure. */
 function isAfter(holder: RotationHolder, place: Place): boolean {
@@ -115,25 +131,21 @@ function isGone({ baseline, proven, report }: RotationHolder, { request }: Rotat
   return comparePlaces(report, baseline ?? proven) > 0;
 }
 
-/**
- * The holder reported the key after its successor was stored: it still has it. A report from before
- * that is of a drive that has moved on since.
- */
-function isHeldSince(
-  { report }: RotationHolder,
-  { request }: RotationFacts,
-  committed: readonly (RotationVolumeKey | null)[],
-): boolean {
-  if (report?.keyIds.includes(request.keyId) !== true) return false;
+/** The holder's last word is that it has the key. */
+const isHeld = ({ report }: RotationHolder, { request }: RotationFacts): boolean =>
+  report?.keyIds.includes(request.keyId) === true;
+
+/** It said so after the successor was stored; a report from before that is of a drive that moved on. */
+function isHeldSince({ report }: RotationHolder, committed: readonly (RotationVolumeKey | null)[]): boolean {
   const stored = committed.map((key) => key?.firstStoredAtMs ?? Infinity);
-  return report.reportedAtMs > Math.max(...stored);
+  return report !== null && report.reportedAtMs > Math.max(...stored);
 }
 
 /** At least one holder has another OS volume in a new epoch, and no other lists the key. */
-function isReplaced(holders: readonly RotationHolder[], { request }: RotationFacts): boolean {
+function isReplaced(holders: readonly RotationHolder[], facts: RotationFacts): boolean {
   return (
     holders.some((one) => one.newerOsVolume) &&
-    holders.every((one) => one.newerOsVolume || one.report?.keyIds.includes(request.keyId) !== true)
+    holders.every((one) => one.newerOsVolume || !isHeld(one, facts))
   );
 }
 

@@ -30,7 +30,7 @@ export interface RotationEvidence {
   readonly newKeyCommitted: boolean;
   /** E2: a client that proved the exposed key reports the volume without it, after the exposure. */
   readonly exposedKeyGone: boolean;
-  /** Another client that proved the key has reported it since the new key was committed. */
+  /** The key is gone from one client that had it and not from another. */
   readonly heldElsewhere: boolean;
   /** Every client that proved the key and still lists it has another OS volume in a new epoch. */
   readonly osVolumeReplaced: boolean;

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { evidenceOf } from '../../../src/recovery/rotation/evidence.js';
 import { rotationState, type RotationState } from '../../../src/recovery/rotation/state.js';
 import type { CommitPlan, RotationDemand, RotationFacts, SiteStore } from '../../../src/store/site-store.js';
+import type { VolumeType } from '../../../src/protocol/vocabulary.js';
 import type { MakeDatabase } from '../conformance.js';
 import { candidate, id, outcomeOf, register, siteSeed, T0, type MessageSpec } from '../world.js';
 import { escrow, send } from './commits.js';
@@ -378,18 +379,71 @@ export function rotation(make: MakeDatabase): void {
       await store.close();
     });
 
-    it('the next holder of a drive completes it', async () => {
+    /** As {@link sends}, of a volume that the client says is of a type. */
+    const drive = (
+      type: VolumeType,
+      message: number,
+      listed: readonly number[],
+      brought: readonly number[] = [],
+      client = 1,
+    ) => {
+      const spec = sends(message, listed, brought, { client });
+      return { ...spec, volumes: (spec.volumes ?? []).map((one) => ({ ...one, type })) };
+    };
+
+    it('the next holder of a removable drive completes it', async () => {
       const store = await fresh();
+      await send(store, [drive('REMOVABLE', 2, [1])], { atMs: T0 + 10 });
       await store.rotation.open([demand(1)]);
-      await send(store, [sends(2, [1], [1], { client: 2 })], { atMs: T0 + 1000 });
-      await send(store, [sends(3, [1, 2], [2], { client: 2 })], { atMs: T0 + 2000 });
+      await send(store, [drive('REMOVABLE', 2, [1], [1], 2)], { atMs: T0 + 1000 });
+      await send(store, [drive('REMOVABLE', 3, [1, 2], [2], 2)], { atMs: T0 + 2000 });
       expect(await stateOf(store)).toBe('ESCROWED');
-      await send(store, [sends(4, [2], [], { client: 2 })], { atMs: T0 + 3000 });
+      await send(store, [drive('REMOVABLE', 4, [2], [], 2)], { atMs: T0 + 3000 });
       expect(await stateOf(store)).toBe('COMPLETED');
       // The first holder still has it: two drives of one image.
-      await send(store, [sends(5, [1])], { atMs: T0 + 4000 });
+      await send(store, [drive('REMOVABLE', 5, [1])], { atMs: T0 + 4000 });
       expect(await stateOf(store)).toBe('ESCROWED');
       expect(await rotations(store)).toHaveLength(1);
+      await store.close();
+    });
+
+    it('a stranger who was shown the key of an OS volume does not close its rotation', async () => {
+      const store = await fresh();
+      await store.rotation.open([demand(1)]);
+      // The true key, a made-up new one, the volume without the old one; whatever the stranger calls it.
+      const stranger = (first: number, fresh: number, type: VolumeType) => [
+        drive(type, first, [1], [1], 2),
+        drive(type, first + 1, [1, fresh], [fresh], 2),
+        drive(type, first + 2, [fresh], [], 2),
+      ];
+      for (const [first, type] of [
+        [2, 'OS'],
+        [5, 'REMOVABLE'],
+      ] as const) {
+        await send(store, stranger(first, first + 10, type), { atMs: T0 + first * 1000 });
+        expect(await stateOf(store)).toBe('REQUIRED');
+      }
+      // Nor where the key is shown once more, so that the stranger had it then: the machine lists it still.
+      await store.rotation.open([demand(1, { exposureId: id('misc', 250) })]);
+      await send(store, stranger(20, 30, 'REMOVABLE'), { atMs: T0 + 20_000 });
+      expect(await stateOf(store)).toBe('ESCROWED');
+      // The machine itself does.
+      await send(store, [sends(40, [1, 41], [41]), sends(41, [41])], { atMs: T0 + 40_000 });
+      expect(await stateOf(store)).toBe('COMPLETED');
+      await store.close();
+    });
+
+    it('a stranger who made up a password before and proves the key afterwards does not close it', async () => {
+      const store = await fresh();
+      const made = { key: 1, password: 'made up 1' };
+      await send(store, [escrow(2, { client: 2, volumes: [{ volume: 1, protectors: [made] }] })]);
+      await store.rotation.open([demand(1)]);
+      await send(store, [
+        sends(3, [1], [1], { client: 2 }),
+        sends(4, [1, 2], [2], { client: 2 }),
+        sends(5, [2], [], { client: 2 }),
+      ]);
+      expect(await stateOf(store)).not.toBe('COMPLETED');
       await store.close();
     });
 
