@@ -188,8 +188,11 @@ describe('bounds', () => {
   test('beyond the bound of requests in hand there is 503 at once', async () => {
     const { site } = await running({ env: { MPE_GATEWAY_MAX_IN_FLIGHT: '2' } });
     const client = await site.register();
-    const waiting = [1, 2].map(async () =>
-      site.post(client, await site.envelope(client.clientId), { prefer: 'wait=3' }),
+    const envelopes = [await site.envelope(client.clientId), await site.envelope(client.clientId)];
+    const waiting = envelopes.map((body) => site.post(client, body, { prefer: 'wait=10' }));
+    // Nothing else is asked before both are in hand: it would take the place of one of them.
+    await eventually(async () =>
+      expect((await site.ops('/metrics')).body.toString()).toMatch(/^mpe_ingest_in_flight\S* 2$/m),
     );
     await eventually(async () => expect((await site.call('GET', '/v1/site')).status).toBe(503));
     expectUnavailable(await site.call('GET', '/v1/site'), 'TOO_BUSY');
