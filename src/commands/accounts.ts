@@ -5,6 +5,7 @@ import { MpeError } from '../ops/errors.js';
 import { createLogger, type Logger } from '../ops/log.js';
 import { ROLES, type Role } from '../recovery/roles.js';
 import { accountLine } from '../recovery/service/areas/people.js';
+import { isBreakGlassName } from '../recovery/sign-in/break-glass.js';
 import { accountSubject } from '../recovery/sign-in/lock-out.js';
 import { checkNewPassword, hashPassword } from '../recovery/sign-in/password-hash.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -98,6 +99,8 @@ async function add(
   options: PasswordSource & { readonly role: readonly string[] },
 ): Promise<void> {
   if (!NAME.test(name)) throw new MpeError('USAGE', 'a name has 1 to 256 printable characters');
+  if (isBreakGlassName(name))
+    throw new MpeError('USAGE', 'break-glass is no local account; see "mpe break-glass set-up"');
   const roles = rolesOf(options.role);
   const password = await readPassword(options, true);
   checkNewPassword(password);

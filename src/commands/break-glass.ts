@@ -7,7 +7,7 @@ import { createLogger, type Logger } from '../ops/log.js';
 import { newGuid } from '../protocol/guid.js';
 import { recordEvent } from '../recovery/audit/record.js';
 import { BREAK_GLASS_NAME, isBreakGlass, setUpBreakGlass } from '../recovery/sign-in/break-glass.js';
-import { LockOut } from '../recovery/sign-in/lock-out.js';
+import { BREAK_GLASS_SUBJECTS, LockOut } from '../recovery/sign-in/lock-out.js';
 import { checkNewPassword } from '../recovery/sign-in/password-hash.js';
 import { SignInRefused } from '../recovery/sign-in/problems.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -87,7 +87,7 @@ async function arm(options: PasswordSource & { readonly for: string; readonly co
     const lockOut = new LockOut(store.people, clock);
     await assertOpen(lockOut);
     if (!(await isBreakGlass(store.people, { password, code: options.code }, clock.now()))) {
-      await lockOut.refused(BREAK_GLASS_NAME, '');
+      await lockOut.refused(BREAK_GLASS_SUBJECTS.command, '');
       await audit(parts, 'Failed', `arming refused, by ${by}`);
       log.error({ event: 'break_glass.arm_refused', by }, 'arming was refused');
       throw new MpeError(
@@ -99,6 +99,8 @@ async function arm(options: PasswordSource & { readonly for: string; readonly co
     // The row first: what cannot be audited is not armed.
     await audit(parts, 'Successful', `armed by ${by} until ${new Date(untilMs).toISOString()}`);
     await store.people.armBreakGlass(untilMs, by);
+    // Who tried at the form meanwhile keeps nobody waiting.
+    await lockOut.signedIn(...Object.values(BREAK_GLASS_SUBJECTS));
     log.error(
       { event: 'break_glass.armed', by, until: new Date(untilMs).toISOString() },
       'THE BREAK-GLASS ACCOUNT IS ARMED',
@@ -138,7 +140,7 @@ async function status(): Promise<void> {
 
 async function assertOpen(lockOut: LockOut): Promise<void> {
   try {
-    await lockOut.assertOpen(BREAK_GLASS_NAME, '');
+    await lockOut.assertOpen(BREAK_GLASS_SUBJECTS.command, '');
   } catch (error) {
     if (!(error instanceof SignInRefused)) throw error;
     throw new MpeError('USAGE', `too many refused tries: wait ${error.waitSeconds ?? 60} seconds`);

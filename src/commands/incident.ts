@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { clockOf, loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
@@ -17,6 +16,7 @@ import {
 import type { IncidentRow } from '../store/disclosure-store.js';
 import { group } from './group.js';
 import { numberOption } from './number-option.js';
+import { personName } from './operator-name.js';
 import { print, printJson, table, time } from './output.js';
 import { requireSite, withStore } from './with-store.js';
 
@@ -29,7 +29,7 @@ const HOURS = 8;
  * what it may do; two people are two accounts.
  */
 export function operator(): Actor {
-  const name = process.env['SUDO_USER'] ?? userInfo().username;
+  const name = personName(process.env['SUDO_USER'], process.getuid?.());
   return {
     person: { name, roles: ['operator', 'helpdesk-administrator'], signIn: 'local' },
     source: 'Command line',

@@ -93,6 +93,14 @@ describe('OpenID Connect', () => {
     await one.as('CORP\\local', 'operator');
   });
 
+  test('gives nobody the name of break-glass', async () => {
+    const one = await lab();
+    one.issuer!.signsIn = { name: 'Break-Glass', groups: ['Desk Admins'] };
+    const browser = one.browser();
+    expect((await browser.get(await atProvider(browser))).text).toContain('problem=PROVIDER_REFUSED');
+    expect(browser.cookie('__Host-mpe-session')).toBeUndefined();
+  });
+
   test('gives no session to who has no role', async () => {
     const one = await ServiceLab.open({ MPE_RECOVERY_OIDC_ROLES: 'Desk=helpdesk-user' }, { oidc: true });
     one.issuer!.signsIn = { name: 'CORP\\mallory', groups: ['desk', 'Desk2'] };

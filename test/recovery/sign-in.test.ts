@@ -3,6 +3,7 @@ import Database from 'better-sqlite3';
 import { URI, type TOTP } from 'otpauth';
 import { describe, expect, test } from 'vitest';
 import { setUpBreakGlass } from '../../src/recovery/sign-in/break-glass.js';
+import { BREAK_GLASS_SUBJECTS } from '../../src/recovery/sign-in/lock-out.js';
 import { hashPassword, isPassword, openUnder, sealUnder } from '../../src/recovery/sign-in/password-hash.js';
 import { CHEAP, PASSWORD, ServiceLab } from './service-lab.js';
 
@@ -299,7 +300,21 @@ describe('break-glass', () => {
     expect(reasons.slice(20)).toEqual(Array(4).fill('LOCKED'));
     expect(await lab.desk.rows()).toHaveLength(20);
     // The address waits, the account does not.
-    expect(await lab.desk.store.people.readFailures(['account:break-glass'])).toEqual([]);
+    expect(await lab.desk.store.people.readFailures(Object.values(BREAK_GLASS_SUBJECTS))).toEqual([]);
+  });
+
+  test('is shut by no name that somebody types; no account of that name signs in', async () => {
+    const lab = await ServiceLab.open({ MPE_RECOVERY_BREAK_GLASS: 'allowed' });
+    const { people } = lab.desk.store;
+    const totp = URI.parse(await setUpBreakGlass(people, password, lab.clock.now(), CHEAP)) as TOTP;
+    await people.armBreakGlass(lab.clock.now() + 60 * MINUTE_MS, 'root');
+    await lab.account('Break-Glass', 'helpdesk-administrator');
+    for (const name of ['break-glass', 'Break-Glass', ' break-glass', 'break-glass:form', 'break-glass'])
+      expect((await lab.signIn(lab.browser(), name)).status).not.toBe(200);
+    expect(await people.readFailures(Object.values(BREAK_GLASS_SUBJECTS))).toEqual([]);
+    const code = totp.generate({ timestamp: lab.clock.now() });
+    const come = { breakGlassPassword: password, code };
+    expect((await lab.browser().post('/sign-in/break-glass', come)).status).toBe(200);
   });
 
   test('lets nobody in where the audit cannot be written, or where it is not allowed', async () => {

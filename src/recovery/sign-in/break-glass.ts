@@ -1,14 +1,20 @@
 import { Secret, TOTP } from 'otpauth';
 import type { Clock } from '../../ops/clock.js';
 import type { Logger } from '../../ops/log.js';
-import type { PeopleStore } from '../../store/people-store.js';
+import { personKey, type PeopleStore } from '../../store/people-store.js';
 import type { Person } from '../roles.js';
-import type { LockOut } from './lock-out.js';
+import { BREAK_GLASS_SUBJECTS, type LockOut } from './lock-out.js';
 import { hashPassword, isPassword, openUnder, sealUnder, type ScryptCost } from './password-hash.js';
 import { SignInRefused } from './problems.js';
 
 /** How audit rows and logs name whoever comes in so. */
 export const BREAK_GLASS_NAME = 'break-glass';
+
+/** Whether a name is the one of break-glass: no account and nobody of a provider may have it. */
+export function isBreakGlassName(name: string): boolean {
+  return personKey(name) === BREAK_GLASS_NAME;
+}
+
 const STEP_SECONDS = 30;
 /** Steps that a clock may be off. */
 const WINDOW = 1;
@@ -86,7 +92,7 @@ export async function signInByBreakGlass(
   audit: BreakGlassAudit,
 ): Promise<{ readonly person: Person; readonly endsAtMs: number }> {
   const { address } = attempt;
-  await lockOut.assertOpen(BREAK_GLASS_NAME, address);
+  await lockOut.assertOpen(BREAK_GLASS_SUBJECTS.form, address);
   const armedUntil = (await store.readBreakGlass())?.armedUntilMs ?? 0;
   if (armedUntil <= clock.now()) {
     log.error({ event: 'break_glass.refused', why: 'not armed', address }, 'break-glass was tried');
@@ -97,9 +103,9 @@ export async function signInByBreakGlass(
   }
   const fits = await isBreakGlass(store, attempt, clock.now());
   // Many at once all passed the first look. Before anything is said of the two, so that it tells nothing.
-  await lockOut.assertOpen(BREAK_GLASS_NAME, address);
+  await lockOut.assertOpen(BREAK_GLASS_SUBJECTS.form, address);
   if (!fits) {
-    const waitMs = await lockOut.refused(BREAK_GLASS_NAME, address);
+    const waitMs = await lockOut.refused(BREAK_GLASS_SUBJECTS.form, address);
     log.error(
       { event: 'break_glass.refused', why: 'password or code', address, waitMs },
       'a break-glass sign-in was refused',
@@ -108,7 +114,7 @@ export async function signInByBreakGlass(
     throw new SignInRefused('REFUSED', { waitSeconds: Math.ceil(waitMs / 1000) });
   }
   await audit('Successful', `break-glass sign-in from ${address}`);
-  await lockOut.signedIn(BREAK_GLASS_NAME);
+  await lockOut.signedIn(BREAK_GLASS_SUBJECTS.form);
   log.error(
     { event: 'break_glass.signed_in', address, armedUntil: new Date(armedUntil).toISOString() },
     'SOMEBODY CAME IN BY THE BREAK-GLASS ACCOUNT: find out who and why',

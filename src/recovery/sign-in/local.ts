@@ -2,7 +2,8 @@ import type { Clock } from '../../ops/clock.js';
 import type { Logger } from '../../ops/log.js';
 import type { PeopleStore } from '../../store/people-store.js';
 import { ROLES, type Person } from '../roles.js';
-import type { LockOut } from './lock-out.js';
+import { isBreakGlassName } from './break-glass.js';
+import { accountSubject, type LockOut } from './lock-out.js';
 import { isPassword } from './password-hash.js';
 import { SignInRefused } from './problems.js';
 
@@ -31,13 +32,14 @@ export async function signInLocally(
   attempt: { readonly name: string; readonly password: string; readonly address: string },
 ): Promise<SignedIn> {
   const { name, password, address } = attempt;
-  await lockOut.assertOpen(name, address);
-  const account = await store.findAccount(name);
+  const subject = accountSubject(name);
+  await lockOut.assertOpen(subject, address);
+  const account = isBreakGlassName(name) ? null : await store.findAccount(name);
   const fits = await isPassword(password, account?.passwordHash ?? null);
   // Many at once all passed the first look. Before anything is said of the password, so that it tells nothing.
-  await lockOut.assertOpen(name, address);
+  await lockOut.assertOpen(subject, address);
   if (account === null || !fits || account.disabled) {
-    const waitMs = await lockOut.refused(name, address);
+    const waitMs = await lockOut.refused(subject, address);
     log.warn(
       // A name that is no account may be a password typed into the wrong field.
       { event: 'sign_in.refused', way: 'local', account: account?.name ?? null, address, waitMs },
@@ -45,7 +47,7 @@ export async function signInLocally(
     );
     throw new SignInRefused('REFUSED', { waitSeconds: Math.ceil(waitMs / 1000) });
   }
-  await lockOut.signedIn(name);
+  await lockOut.signedIn(subject);
   const roles = ROLES.filter((role) => account.roles.includes(role));
   if (roles.length === 0) throw new SignInRefused('NO_ROLE');
   await store.noteSignIn(account.name, clock.now());

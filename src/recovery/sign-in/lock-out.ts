@@ -25,43 +25,52 @@ export class LockOut {
     this.#clock = clock;
   }
 
-  /** @throws SignInRefused LOCKED while account or address have to wait; the password is not looked at */
-  async assertOpen(account: string, address: string): Promise<void> {
+  /**
+   * @param subject - {@link accountSubject}, or one of {@link BREAK_GLASS_SUBJECTS}
+   * @throws SignInRefused LOCKED while subject or address have to wait; the password is not looked at
+   */
+  async assertOpen(subject: string, address: string): Promise<void> {
     const now = this.#clock.now();
-    const known = await this.#store.readFailures(this.#subjects(account, address));
+    const known = await this.#store.readFailures(this.#subjects(subject, address));
     const until = Math.max(0, ...known.map((row) => row.lockedUntilMs));
     if (until > now) throw new SignInRefused('LOCKED', { waitSeconds: Math.ceil((until - now) / 1000) });
   }
 
-  /** Counts a refused sign-in, for the address alone where `account` is ''; answers how long the next one has to wait. */
-  async refused(account: string, address: string): Promise<number> {
+  /** Counts a refused sign-in, for the address alone where `subject` is ''; answers how long the next one has to wait. */
+  async refused(subject: string, address: string): Promise<number> {
     const now = this.#clock.now();
-    const rows = await this.#store.countFailures(this.#subjects(account, address), now, FORGET_MS);
+    const rows = await this.#store.countFailures(this.#subjects(subject, address), now, FORGET_MS);
     let longest = 0;
-    for (const { subject, failures } of rows) {
-      const free = subject.startsWith('account:') ? FREE.account : FREE.address;
+    for (const { subject: counted, failures } of rows) {
+      const free = counted.startsWith('address:') ? FREE.address : FREE.account;
       if (failures < free) continue;
       const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** Math.min(30, failures - free));
       longest = Math.max(longest, waitMs);
-      await this.#store.lockUntil(subject, now + waitMs);
+      await this.#store.lockUntil(counted, now + waitMs);
     }
     return longest;
   }
 
-  /** Forgets the account's count after a sign-in; the address goes on being counted. */
-  async signedIn(account: string): Promise<void> {
-    await this.#store.clearFailures([accountSubject(account)]);
+  /** Forgets the counts of subjects after a sign-in; the address goes on being counted. */
+  async signedIn(...subjects: string[]): Promise<void> {
+    await this.#store.clearFailures(subjects);
     // Strangers make up names: what is counted anew anyway need not be kept.
     await this.#store.pruneFailures(this.#clock.now() - FORGET_MS);
   }
 
-  #subjects(account: string, address: string): string[] {
+  #subjects(subject: string, address: string): string[] {
     return [
-      ...(account === '' ? [] : [accountSubject(account)]),
+      ...(subject === '' ? [] : [subject]),
       ...(address === '' ? [] : [`address:${networkOf(address)}`]),
     ];
   }
 }
+
+/**
+ * Under what refused tries of break-glass are counted: no name that somebody types leads there, and who
+ * tries at the form keeps nobody from arming it anew on the host.
+ */
+export const BREAK_GLASS_SUBJECTS = { form: 'break-glass:form', command: 'break-glass:command' } as const;
 
 /** Under what an account's refused sign-ins are counted. */
 export function accountSubject(account: string): string {

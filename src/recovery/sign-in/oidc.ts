@@ -5,6 +5,7 @@ import { MpeError } from '../../ops/errors.js';
 import type { Logger } from '../../ops/log.js';
 import { MBAM_EVENTS } from '../../ops/mbam-events.js';
 import type { Person } from '../roles.js';
+import { isBreakGlassName } from './break-glass.js';
 import { groupsOf, nameOf, rolesOfGroups } from './groups.js';
 import { httpsFetch, type Fetch } from './https-fetch.js';
 import { SignInRefused } from './problems.js';
@@ -106,8 +107,11 @@ export class OidcSignIn {
   personOf(claims: Readonly<Record<string, unknown>>): Person {
     const { nameClaim, groupsClaim, roles: map } = this.#settings;
     const name = nameOf(claims[nameClaim]);
-    if (name === null) {
-      this.#log.warn({ event: 'sign_in.refused', way: 'oidc', why: `the claim ${nameClaim} names nobody` });
+    if (name === null || isBreakGlassName(name)) {
+      this.#log.warn({
+        ...{ event: 'sign_in.refused', way: 'oidc' },
+        why: `the claim ${nameClaim} names ${name === null ? 'nobody' : 'break-glass'}`,
+      });
       throw new SignInRefused('PROVIDER_REFUSED');
     }
     const roles = rolesOfGroups(groupsOf(claims[groupsClaim]), map);
