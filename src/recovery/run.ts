@@ -16,6 +16,7 @@ import { disclosureContext } from './disclosure/context.js';
 import type { DisclosureContext } from './disclosure/disclose.js';
 import { RecoveryExpiry } from './expiry.js';
 import { ringLoop } from './policy/ring-loop.js';
+import { IncidentRotations } from './incident/incident-rotations.js';
 import { openRecoverySite, type RecoverySite } from './open-site.js';
 import { RecoveryReadiness } from './readiness.js';
 import { RotationKeeper } from './rotation/keeper.js';
@@ -81,6 +82,7 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
     ...{ store: store.rotation, clock, log, alarms, deadlineMs },
     metrics: rotationMetrics,
   });
+  const incidents = new IncidentRotations({ store, clock, log, rotationDeadlineMs: deadlineMs });
   const readiness = new RecoveryReadiness(alarms, config.recovery.canaryMs, site);
   const audit = startAudit({
     ...{ settings: config.audit, keysDir: config.keysDir, siteGuid: site.document.siteGuid },
@@ -91,7 +93,7 @@ export async function startRecovery(options: RecoveryOptions): Promise<RunningRe
   const closing = new AbortController();
   const loop = Promise.all([
     rounds(canary, readiness, canaryMetrics, options, closing.signal),
-    rotationRounds(keeper, rotationMetrics, { everyMs, log }, closing.signal),
+    rotationRounds(keeper, rotationMetrics, { everyMs, log, incidents }, closing.signal),
     ringLoop({ store, clock, log, by: `recovery ${process.pid}` }, closing.signal),
   ]);
   let closed: Promise<void> | null = null;

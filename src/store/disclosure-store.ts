@@ -143,6 +143,8 @@ export interface CurrentKey {
   readonly domain: string;
   readonly volumeId: Guid;
   readonly keyId: Guid;
+  /** When the site had it from this machine first. */
+  readonly provenAtMs: number;
 }
 
 /** See the top of this file. */
@@ -187,6 +189,8 @@ export interface DisclosureStore {
   readIncident(incidentId: Guid): Promise<IncidentRow | null>;
   /** The newest first. */
   readIncidents(limit: number): Promise<readonly IncidentRow[]>;
+  /** Those that are confirmed and not over at `atMs`. */
+  openIncidents(atMs: number): Promise<readonly Guid[]>;
   /** Those of the clients that are in an incident which is confirmed and not over at `atMs`. */
   inIncident(clientIds: readonly Guid[], atMs: number): Promise<readonly Guid[]>;
 }

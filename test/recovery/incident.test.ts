@@ -6,6 +6,7 @@ import {
   incidentState,
   proposeIncident,
 } from '../../src/recovery/incident/incident.js';
+import { IncidentRotations } from '../../src/recovery/incident/incident-rotations.js';
 import { printIncident, type PrintedKey } from '../../src/recovery/incident/print-incident.js';
 import { password } from '../workers/support.js';
 import { ADMIN, Desk, HELPDESK, HOUR_MS, person } from './desk.js';
@@ -85,4 +86,43 @@ test('an incident needs two people, lifts limits for its machines, prints, ends 
   const third = await proposeIncident(context, BOB, proposal);
   now += 24 * HOUR_MS;
   await expect(confirmIncident(context, ALICE, third.incidentId)).rejects.toThrow(/over/);
+});
+
+test('the recovery service asks for the rotations of an incident whose confirmation was all that was written', async () => {
+  const desk = await Desk.open();
+  const machine = await desk.machine('PC-1');
+  const key = await desk.escrow(machine, password(0));
+  const now = Date.now();
+  const context = { ...desk.context, store: desk.store, clock: { now: () => now } };
+  const proposal = { title: 'bad driver', lastsMinutes: 60, rotationsPerHour: 1 };
+  const { incidentId } = await proposeIncident(context, ALICE, { ...proposal, machines: [machine.clientId] });
+  const rotations = () => new IncidentRotations(context);
+  const { signal } = new AbortController();
+  const open = async () =>
+    (await desk.store.rotation.page({ open: true }, null, 10)).map(({ request }) => [
+      request.keyId,
+      request.round,
+      request.requestedBy,
+    ]);
+  await rotations().round(signal);
+  expect(await open()).toEqual([]);
+
+  // The process that confirms dies before it asks.
+  const died = new Error('died');
+  const { disclosure } = desk.store;
+  const rotation = { ...desk.store.rotation, open: () => Promise.reject(died) };
+  await expect(
+    confirmIncident({ ...context, store: { disclosure, rotation } }, BOB, incidentId),
+  ).rejects.toThrow(died);
+  expect(await open()).toEqual([]);
+  const service = rotations();
+  await service.round(signal);
+  expect(await open()).toEqual([[key.keyId, 1, 'corp\\bob']]);
+
+  // Again, and by the next process, nothing changes; what replaced a key since is not asked for.
+  const next = await desk.escrow(machine, password(1), { volumeId: key.volumeId });
+  expect(next.keyId).not.toBe(key.keyId);
+  await service.round(signal);
+  await rotations().round(signal);
+  expect(await open()).toEqual([[key.keyId, 1, 'corp\\bob']]);
 });

@@ -9,11 +9,12 @@ const MACHINES = 200;
 const DEMANDS = 100;
 
 /**
- * Asks for the rotation of every key that the machines of an incident have now: from its planned end on,
+ * Asks for the rotation of every key that the machines of an incident had when it was confirmed and still have: from its planned end on,
  * `rotationsPerHour` machines an hour. Ids follow from the incident and the key, so that asking again
- * asks for nothing twice.
+ * asks for nothing twice. A key that came after the confirmation was not shown by it: it may be the very one
+ * that replaced such a key.
  *
- * @returns how many keys
+ * @returns how many keys; those of the machines it had come to where `signal` aborts
  */
 export async function rotateIncident(
   {
@@ -21,13 +22,15 @@ export async function rotateIncident(
     rotationDeadlineMs,
   }: { readonly store: Pick<SiteStore, 'disclosure' | 'rotation'>; readonly rotationDeadlineMs: number },
   incident: IncidentRow,
+  signal?: AbortSignal,
 ): Promise<number> {
   const { incidentId, machines, confirmedAtMs, confirmedBy, endsAtMs } = incident;
   if (confirmedAtMs === null || endsAtMs === null) return 0;
   const places = new Map(machines.map((clientId, n) => [clientId, n]));
   let asked = 0;
-  for (let from = 0; from < machines.length; from += MACHINES) {
-    const keys = await store.disclosure.currentKeys(machines.slice(from, from + MACHINES));
+  for (let from = 0; from < machines.length && signal?.aborted !== true; from += MACHINES) {
+    const found = await store.disclosure.currentKeys(machines.slice(from, from + MACHINES));
+    const keys = found.filter(({ provenAtMs }) => provenAtMs <= confirmedAtMs);
     const demands = keys.map(({ clientId, volumeId, keyId }): RotationDemand => {
       const turnMs = rotationTurnMs(incident, places.get(clientId) ?? 0);
       return {

@@ -3,17 +3,26 @@ import type { Logger } from '../../ops/log.js';
 import type { RotationKeeper } from './keeper.js';
 import type { RotationMetrics } from './metrics.js';
 
+/** What a loop of rounds works with. */
+export interface RoundsOptions {
+  readonly everyMs: number;
+  readonly log: Logger;
+  /** Asks for what others left unasked. */
+  readonly incidents: { round(signal: AbortSignal): Promise<void> };
+}
+
 /** One round after the other until `signal` aborts; no fault of a round ends the loop. */
 export async function rotationRounds(
   keeper: RotationKeeper,
   metrics: RotationMetrics,
-  { everyMs, log }: { readonly everyMs: number; readonly log: Logger },
+  { everyMs, log, incidents }: RoundsOptions,
   signal: AbortSignal,
 ): Promise<void> {
   while (!signal.aborted) {
     const startedAt = performance.now();
     try {
       const report = await keeper.round(signal);
+      await incidents.round(signal);
       if (report !== null) {
         metrics.rounds.inc({ result: 'done' });
         const news = report.completed + report.replaced + report.returned > 0;

@@ -261,6 +261,7 @@ export function disclosure(make: MakeDatabase): void {
           domain: 'CONTOSO',
           volumeId: id('volume', 1),
           keyId: id('key', 1),
+          provenAtMs: T0,
         },
       ]);
       await store.close();
@@ -344,18 +345,22 @@ export function disclosure(make: MakeDatabase): void {
         store.disclosure.confirmIncident(incidentId, { by, atMs: T0 + 10, endsAtMs: T0 + 100 }, audit());
       expect(await confirm('a')).toBeNull();
       expect(await store.disclosure.inIncident(machines, T0 + 20)).toEqual([]);
+      const open = (atMs: number) => store.disclosure.openIncidents(atMs);
+      expect(await open(T0 + 20)).toEqual([]);
       written(await confirm('b'));
+      expect(await open(T0 + 20)).toEqual([incidentId]);
       expect(await confirm('c')).toBeNull();
       expect(
         (await store.disclosure.inIncident([...machines, id('client', 3)], T0 + 20)).slice().sort(),
       ).toEqual(machines);
       for (const outside of [T0 + 9, T0 + 100])
-        expect(await store.disclosure.inIncident(machines, outside)).toEqual([]);
+        expect([await store.disclosure.inIncident(machines, outside), await open(outside)]).toEqual([[], []]);
       const end = (atMs: number) => store.disclosure.endIncident(incidentId, { by: 'a', atMs }, audit());
       expect(await end(T0 + 100)).toBeNull();
       written(await end(T0 + 50));
       expect(await end(T0 + 60)).toBeNull();
       expect(await store.disclosure.inIncident(machines, T0 + 20)).toEqual([]);
+      expect(await open(T0 + 20)).toEqual([]);
       expect(await store.disclosure.readIncidents(5)).toMatchObject([
         { incidentId, confirmedBy: 'b', endsAtMs: T0 + 100, endedBy: 'a', endedAtMs: T0 + 50, machines },
       ]);

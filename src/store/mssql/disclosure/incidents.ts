@@ -131,6 +131,18 @@ export async function readIncidents(session: Session, limit: number): Promise<In
   return rows.map((row) => incidentOf(row, machines));
 }
 
+/** Those that are confirmed and not over. */
+export async function openIncidents(session: Session, atMs: number): Promise<Guid[]> {
+  const sets = await session.query(
+    `SELECT IncidentId FROM MPE_Incidents
+     WHERE ConfirmedAt <= @at AND EndsAt > @at AND EndedAt IS NULL`,
+    { at: timeOf(atMs) },
+  );
+  return firstSet(sets)
+    .map((row) => guid(row, 'IncidentId'))
+    .sort();
+}
+
 /** Those of the clients that are in an incident which is confirmed and not over. */
 export async function inIncident(
   session: Session,

@@ -5,6 +5,7 @@ import {
   confirmIncident,
   endIncident,
   inIncident,
+  openIncidents,
   proposeIncident,
   readIncident,
   readIncidents,
@@ -44,6 +45,7 @@ export function mssqlDisclosure(
       write('ending an incident', () => endIncident(c, incidentId, end, audit)),
     readIncident: (incidentId) => run('reading an incident', () => readIncident(c, incidentId)),
     readIncidents: (limit) => run('reading incidents', () => readIncidents(c, limit)),
+    openIncidents: (atMs) => run('reading incidents', () => openIncidents(c, atMs)),
     inIncident: (clientIds, atMs) => run('reading incidents', () => inIncident(c, clientIds, atMs)),
   };
 }

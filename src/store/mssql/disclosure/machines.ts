@@ -1,6 +1,6 @@
 import type { Guid } from '../../../protocol/guid.js';
 import type { CurrentKey } from '../../disclosure-store.js';
-import { guid, text } from '../columns.js';
+import { guid, text, time } from '../columns.js';
 import { intOf, rowsOf, textOf } from '../parameters.js';
 import { firstSet, type Session } from '../session.js';
 
@@ -23,13 +23,14 @@ export async function findMachines(session: Session, name: string): Promise<Guid
 /** Keys in the current sets of clients which they sent. */
 export async function currentKeys(session: Session, clientIds: readonly Guid[]): Promise<CurrentKey[]> {
   const sets = await session.query(
-    `SELECT DISTINCT r.ClientId, m.Name, m.DomainName, r.VolumeId, k.KeyId
+    `SELECT r.ClientId, m.Name, m.DomainName, r.VolumeId, k.KeyId, MIN(p.ProvenAt) AS ProvenAt
      FROM OPENJSON(@clients) WITH (ClientId uniqueidentifier '$.ClientId') c
        JOIN MPE_Reports r ON r.ClientId = c.ClientId
        CROSS APPLY OPENJSON(r.KeyIds) WITH (KeyId uniqueidentifier '$') i
        JOIN MPE_Keys k ON k.KeyId = i.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1
        JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = r.ClientId
-       JOIN RecoveryAndHardwareCore_Machines m ON m.Id = r.ClientId`,
+       JOIN RecoveryAndHardwareCore_Machines m ON m.Id = r.ClientId
+     GROUP BY r.ClientId, m.Name, m.DomainName, r.VolumeId, k.KeyId`,
     { clients: rowsOf(clientIds.map((clientId) => ({ ClientId: clientId }))) },
   );
   const place = (key: CurrentKey): string => `${key.clientId} ${key.volumeId} ${key.keyId}`;
@@ -40,6 +41,7 @@ export async function currentKeys(session: Session, clientIds: readonly Guid[]):
       domain: text(row, 'DomainName'),
       volumeId: guid(row, 'VolumeId'),
       keyId: guid(row, 'KeyId'),
+      provenAtMs: time(row, 'ProvenAt'),
     }))
     .sort((a, b) => (place(a) < place(b) ? -1 : 1));
 }

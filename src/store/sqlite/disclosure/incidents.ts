@@ -72,6 +72,17 @@ export function readIncidents(c: Connection, limit: number): IncidentRow[] {
     .map((row) => incidentOf(c, row));
 }
 
+/** Those that are confirmed and not over. */
+export function openIncidents(c: Connection, atMs: number): Guid[] {
+  return c
+    .all(
+      `SELECT IncidentId FROM MPE_Incidents
+       WHERE ConfirmedAt <= ?1 AND EndsAt > ?1 AND EndedAt IS NULL ORDER BY IncidentId`,
+      atMs,
+    )
+    .map((row) => guid(row, 'IncidentId'));
+}
+
 /** Those of the clients that are in an incident which is confirmed and not over. */
 export function inIncident(c: Connection, clientIds: readonly Guid[], atMs: number): Guid[] {
   return c

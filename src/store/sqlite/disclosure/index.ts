@@ -5,6 +5,7 @@ import {
   confirmIncident,
   endIncident,
   inIncident,
+  openIncidents,
   proposeIncident,
   readIncident,
   readIncidents,
@@ -42,6 +43,7 @@ export function sqliteDisclosure(c: Connection): DisclosureStore {
       retryBusy('ending an incident', () => endIncident(c, incidentId, end, audit), audit.withinMs),
     readIncident: (incidentId) => retryBusy('reading an incident', () => readIncident(c, incidentId)),
     readIncidents: (limit) => retryBusy('reading incidents', () => readIncidents(c, limit)),
+    openIncidents: (atMs) => retryBusy('reading incidents', () => openIncidents(c, atMs)),
     inIncident: (clientIds, atMs) => retryBusy('reading incidents', () => inIncident(c, clientIds, atMs)),
   };
 }

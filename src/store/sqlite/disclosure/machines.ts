@@ -1,6 +1,6 @@
 import type { Guid } from '../../../protocol/guid.js';
 import type { CurrentKey } from '../../disclosure-store.js';
-import { guid, text } from '../columns.js';
+import { guid, integer, text } from '../columns.js';
 import type { Connection } from '../connection.js';
 
 /** More than that share a name: then it names nobody. */
@@ -24,13 +24,14 @@ export function findMachines(c: Connection, name: string): Guid[] {
 export function currentKeys(c: Connection, clientIds: readonly Guid[]): CurrentKey[] {
   return c
     .all(
-      `SELECT DISTINCT r.ClientId, m.Name, m.DomainName, r.VolumeId, k.KeyId
+      `SELECT r.ClientId, m.Name, m.DomainName, r.VolumeId, k.KeyId, min(p.ProvenAt) AS ProvenAt
        FROM json_each(?) w
          CROSS JOIN MPE_Reports r ON r.ClientId = w.value
          CROSS JOIN json_each(r.KeyIds) j
          CROSS JOIN MPE_Keys k ON k.KeyId = j.value AND k.VolumeId = r.VolumeId AND k.Kind = 1
          CROSS JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = r.ClientId
          JOIN RecoveryAndHardwareCore_Machines m ON m.Id = r.ClientId
+       GROUP BY r.ClientId, m.Name, m.DomainName, r.VolumeId, k.KeyId
        ORDER BY r.ClientId, r.VolumeId, k.KeyId`,
       JSON.stringify(clientIds),
     )
@@ -40,5 +41,6 @@ export function currentKeys(c: Connection, clientIds: readonly Guid[]): CurrentK
       domain: text(row, 'DomainName'),
       volumeId: guid(row, 'VolumeId'),
       keyId: guid(row, 'KeyId'),
+      provenAtMs: integer(row, 'ProvenAt'),
     }));
 }
