@@ -78,6 +78,14 @@ test(
     const closed = await mpe('rotations', 'list', '--closed', '--state', 'ABANDONED', '--json');
     expect(JSON.parse(closed.out)).toMatchObject([{ requestId: second!.requestId, closeReason: 'shredded' }]);
 
+    const audited = await site.store.disclosure.auditAfter(0n, 10);
+    expect(audited).toMatchObject([
+      { source: 'Command line', reason: 'Rotation requested', detail: `client ${clientId}`, keyType: '' },
+      { source: 'Command line', reason: 'Rotation requested', detail: `client ${clientId}`, keyType: '' },
+      { reason: 'Rotation abandoned: shredded', keyType: '', keyId: '' },
+    ]);
+    expect(audited[2]?.detail).toContain(second!.requestId);
+
     const passwords = /\d{6}-\d{6}/;
     for (const { out, err } of [first, asked, listed, followed, show, json, again, abandon, closed])
       expect(`${out}${err}`).not.toMatch(passwords);

@@ -259,6 +259,18 @@ describe('rotations that a page asks for', () => {
     expect((await browser.form('/administration/rotations/request', fields)).status).toBe(303);
     const [line] = (await browser.get('/api/v1/rotations')).json().rotations;
     expect(line.deadlineMs - line.openedAtMs).toBe(14 * 24 * 3_600_000);
+    // Asked for and given up: each a row, which names no key as shown.
+    const abandon = `/api/v1/rotations/${line.requestId}/abandon`;
+    for (let n = 0; n < 2; n += 1) await browser.post(abandon, { reason: 'registered anew' });
+    const rows = (await lab.desk.rows()).filter(({ reason }) => reason.startsWith('Rotation'));
+    expect(rows.map(({ reason, keyType, keyId, result }) => [reason, keyType, keyId, result])).toEqual([
+      ['Rotation requested', '', '', 'Successful'],
+      ['Rotation abandoned: registered anew', '', '', 'Successful'],
+    ]);
+    expect(rows.map(({ source, actor }) => [source, actor])).toEqual([
+      ['Helpdesk', 'corp\\one'],
+      ['Recovery API', 'corp\\one'],
+    ]);
   });
 });
 

@@ -4,6 +4,7 @@ import { grantOf } from '../../roles.js';
 import { abandonRotation } from '../../rotation/abandon.js';
 import { findRotation, listRotations } from '../../rotation/list.js';
 import { requestRotations, type RotationTarget as StoredTarget } from '../../rotation/request.js';
+import { recordRotation, targetsInWords, type RotationActor } from '../../rotation/record-rotation.js';
 import type { RotationView } from '../../rotation/view.js';
 import { accountsOf } from '../../search/accounts-of.js';
 import type { Caller, RecoveryServices, RotationLine, RotationTarget } from '../../services.js';
@@ -13,7 +14,13 @@ import type { ServicesContext } from '../services-context.js';
 const MOST_MACHINES = 10;
 
 /** How rotations stand, and what operators do about them. */
-export function rotationServices({ store, clock, log }: ServicesContext): RecoveryServices['rotations'] {
+export function rotationServices({
+  store,
+  clock,
+  log,
+  disclosure,
+}: ServicesContext): RecoveryServices['rotations'] {
+  const actorOf = ({ person, source }: Caller): RotationActor => ({ name: person.name, source });
   return {
     list: async (filter) => {
       const now = clock.now();
@@ -41,12 +48,16 @@ export function rotationServices({ store, clock, log }: ServicesContext): Recove
     },
     request: async (caller, target, deadlineMs) => {
       const nowMs = clock.now();
-      const opened = await requestRotations(store.rotation, targetsOf(target), {
+      const targets = targetsOf(target);
+      const perHour = 'perHour' in target ? target.perHour : null;
+      const words = targetsInWords(targets, perHour);
+      await recordRotation(disclosure, actorOf(caller), 'Rotation requested', words);
+      const opened = await requestRotations(store.rotation, targets, {
         origin: 'OPERATOR',
         requestedBy: caller.person.name,
         nowMs,
         deadlineMs,
-        perHour: 'perHour' in target ? target.perHour : null,
+        perHour,
       });
       const requested = opened.filter(({ requestId }) => requestId !== null).length;
       log.info({ event: 'rotation.requested', by: caller.person.name, requested });
@@ -57,6 +68,7 @@ export function rotationServices({ store, clock, log }: ServicesContext): Recove
         by: caller.person.name,
         reason,
         nowMs: clock.now(),
+        record: (said, detail) => recordRotation(disclosure, actorOf(caller), said, detail),
       });
       log.warn({ event: 'rotation.abandoned', by: caller.person.name, requestId }, 'a rotation was given up');
     },
