@@ -114,7 +114,7 @@ export const RECOVERY_SETTINGS = {
     form: exactText,
     fallback: null,
     defaultNote: 'none: access tokens are not taken',
-    about: 'Audience that access tokens of API clients must name.',
+    about: 'Audience that access tokens of API clients must name; another than the client id.',
   }),
   MPE_RECOVERY_SESSION_MINUTES: setting({
     form: wholeNumber(1, 480, 'minutes'),
@@ -248,6 +248,12 @@ export function recoveryServiceOf(
   if (listen !== null && ways.includes('oidc') && oidc === null) {
     problems.push(
       'MPE_RECOVERY_SIGN_IN names oidc; set MPE_RECOVERY_OIDC_ISSUER, MPE_RECOVERY_OIDC_CLIENT_ID, MPE_RECOVERY_OIDC_CLIENT_SECRET and MPE_RECOVERY_OIDC_ROLES',
+    );
+  }
+  const audience = read('MPE_RECOVERY_OIDC_AUDIENCE');
+  if (audience !== null && audience === read('MPE_RECOVERY_OIDC_CLIENT_ID')) {
+    problems.push(
+      'MPE_RECOVERY_OIDC_AUDIENCE is MPE_RECOVERY_OIDC_CLIENT_ID: ID tokens of sign-ins would be taken as access tokens; give the API an audience of its own',
     );
   }
   const notice = read('MPE_RECOVERY_NOTICE');

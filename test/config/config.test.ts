@@ -106,6 +106,12 @@ describe('values', () => {
 });
 
 describe('problems', () => {
+  test('the audience of access tokens is not the client id: ID tokens name that one', () => {
+    const env = { MPE_RECOVERY_OIDC_CLIENT_ID: 'portal', MPE_RECOVERY_OIDC_AUDIENCE: 'portal' };
+    expect(problemsOf(env)).toEqual([expect.stringContaining('audience of its own')]);
+    expect(loadConfig({ ...env, MPE_RECOVERY_OIDC_AUDIENCE: 'api' }).recovery.service.oidc).toBeNull();
+  });
+
   test('are all listed at once, one a line, in one error', () => {
     expect(
       problemsOf({
