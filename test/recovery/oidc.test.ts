@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { groupsOf, nameOf, rolesOfGroups } from '../../src/recovery/sign-in/groups.js';
 import type { Answer, Browser } from './browser.js';
-import { ServiceLab } from './service-lab.js';
+import { PASSWORD, ServiceLab } from './service-lab.js';
 
 const STATE = '__Host-mpe-sign-in';
 
@@ -78,7 +78,7 @@ describe('OpenID Connect', () => {
     const browser = one.browser();
     const url = await atProvider(browser);
     const state = browser.cookie(STATE)!;
-    expect((await browser.get(url)).text).toContain('0;url=/helpdesk');
+    expect((await browser.get(url)).text).toContain('0;url=/self-service');
     const again = one.browser();
     again.setCookie(STATE, state);
     expect((await again.get(url)).text).toContain('problem=PROVIDER_REFUSED');
@@ -91,6 +91,17 @@ describe('OpenID Connect', () => {
     expect(answer.headers.location).toMatch(/^\/sign-in\?portal=helpdesk&problem=PROVIDER_AWAY/);
     expect(one.desk.site.lines.filter((line) => line['mbamEventId'] === 108)).toHaveLength(1);
     await one.as('CORP\\local', 'operator');
+  });
+
+  test('leads who has self-service alone there, whichever portal was asked for', async () => {
+    const one = await lab();
+    one.issuer!.signsIn = { name: 'CORP\\anna', groups: [] };
+    const browser = one.browser();
+    const answer = await browser.get(await atProvider(browser));
+    expect(answer.text).toContain('content="0;url=/self-service"');
+    await one.account('CORP\\ben', 'self-service-user');
+    const local = { name: 'CORP\\ben', password: PASSWORD, portal: 'helpdesk', returnTo: '/helpdesk' };
+    expect((await one.browser().form('/sign-in/local', local)).headers.location).toBe('/self-service');
   });
 
   test('gives nobody the name of break-glass', async () => {

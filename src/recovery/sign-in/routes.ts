@@ -10,7 +10,7 @@ import { signInLocally, type LocalSignInParts } from './local.js';
 import type { OidcSignIn, OidcState } from './oidc.js';
 import { SignInRefused } from './problems.js';
 import { WARN_SECONDS, type Portal, type Session } from './session.js';
-import type { Sessions } from './sessions.js';
+import { portalOf, type Sessions } from './sessions.js';
 
 /** What the routes of signing in need. */
 export interface SignInParts {
@@ -90,7 +90,7 @@ export function signInRoutes(server: FastifyInstance, parts: SignInParts): void 
       const person = await parts.oidc.finish(request.url.split('?')[1] ?? '', kept);
       const former = request.cookies[SESSION_COOKIE];
       reply.setCookie(SESSION_COOKIE, await sessions.begin(person, kept.portal, { former }), SESSION_FLAGS);
-      return await movedOn(reply, pathOf(kept.returnTo, kept.portal));
+      return await movedOn(reply, goalOf(kept.returnTo, kept.portal, portalOf(person, kept.portal)));
     } catch (error) {
       if (!(error instanceof SignInRefused)) throw error;
       return await movedOn(reply, problemPath(form, error));
@@ -118,8 +118,12 @@ export function signInRoutes(server: FastifyInstance, parts: SignInParts): void 
     try {
       const token = await work();
       reply.setCookie(SESSION_COOKIE, token, SESSION_FLAGS);
-      if (isForm(request)) return await reply.redirect(pathOf(form.returnTo, form.portal), 303);
       const held = await sessions.find(token);
+      if (isForm(request))
+        return await reply.redirect(
+          goalOf(form.returnTo, form.portal, held?.session.portal ?? form.portal),
+          303,
+        );
       return await reply.send({ ...held?.session, warnSeconds: WARN_SECONDS });
     } catch (error) {
       return refused(request, reply, form, error);
@@ -171,6 +175,12 @@ export function pathOf(returnTo: string, at: Portal): string {
   const home = at === 'self-service' ? '/self-service' : '/helpdesk';
   if (!/^\/[A-Za-z0-9_~.\-/?=&%]*$/.test(returnTo) || returnTo.startsWith('//')) return home;
   return returnTo;
+}
+
+/** Where a sign-in leads: a page of another portal than the session's own would only refuse. */
+function goalOf(returnTo: string, asked: Portal, own: Portal): string {
+  const path = pathOf(returnTo, own);
+  return own === asked || path.startsWith('/self-service') ? path : pathOf('', own);
 }
 
 function read<T>(schema: z.ZodType<T>, request: FastifyRequest): T {

@@ -61,8 +61,7 @@ export class Sessions {
       personName: person.name,
       roles: person.roles,
       signIn: person.signIn,
-      // The form says which portal; who has self-service alone gets no longer session by saying another.
-      portal: person.roles.every((role) => role === 'self-service-user') ? 'self-service' : portal,
+      portal: portalOf(person, portal),
       accountRevision: more.accountRevision ?? null,
       noticeAccepted: false,
       createdAtMs: now,
@@ -151,6 +150,11 @@ export class Sessions {
   async end(token: string | undefined): Promise<void> {
     if (token !== undefined && TOKEN.test(token)) await this.#store.endSession(hashOf(token));
   }
+}
+
+/** The form says which portal; who has self-service alone gets no longer session by saying another. */
+export function portalOf({ roles }: Pick<Person, 'roles'>, asked: Portal): Portal {
+  return roles.every((role) => role === 'self-service-user') ? 'self-service' : asked;
 }
 
 /** Whether two CSRF tokens are one, in the same time whatever the answer. */
