@@ -126,6 +126,7 @@ test('mpe incident: one account proposes, another confirms, the list holds each 
   expect(rows.map(({ source, result, actor }) => [source, result, actor])).toEqual([
     ['Command line', 'Successful', 'alice'],
     ['Command line', 'Failed', 'alice'],
+    ['Command line', 'Failed', 'bob'],
     ['Command line', 'Successful', 'bob'],
     ['Command line', 'Successful', 'bob'],
     ['Command line', 'Successful', 'alice'],

@@ -55,6 +55,10 @@ test('an incident needs two people, lifts limits for its machines, prints, ends 
   expect(rows.filter(({ reason }) => reason === 'Other: incident, bad driver')).toHaveLength(2);
   expect(rows.filter(({ detail }) => detail.startsWith('SAME_PERSON'))).toHaveLength(1);
   await expect(printIncident(context, ALICE, incidentId).next()).rejects.toThrow(/roles/);
+  expect((await desk.rows()).at(-1)).toMatchObject({
+    ...{ result: 'Failed', actor: 'corp\\alice', reason: 'Incident printed: bad driver' },
+    detail: expect.stringMatching(/^NOT_ALLOWED: incident /),
+  });
 
   // One machine an hour from the end on; what was shown by hand is due at once.
   const requests = await desk.store.rotation.page({ open: true }, null, 10);
@@ -73,6 +77,7 @@ test('an incident needs two people, lifts limits for its machines, prints, ends 
   const ended = await desk.store.disclosure.readIncident(incidentId);
   expect(incidentState(ended!, now)).toBe('ENDED');
   await expect(printIncident(context, BOB, incidentId).next()).rejects.toThrow(/not open/);
+  expect((await desk.rows()).at(-1)?.detail).toMatch(/^NOT_OPEN: incident /);
   await expect(endIncident(context, ALICE, incidentId)).rejects.toThrow(/over already/);
   await expect(confirmIncident(context, BOB, newGuid())).rejects.toThrow(/no incident/);
 

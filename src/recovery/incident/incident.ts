@@ -169,7 +169,7 @@ export async function need(
 }
 
 /** The row of something that concerns an incident and no key. */
-function factsOf({ person, source }: Actor, what: string): AuditFacts {
+export function factsOf({ person, source }: Actor, what: string): AuditFacts {
   return {
     ...{
       requestId: newGuid(),
@@ -194,7 +194,8 @@ function write(context: IncidentContext, facts: AuditFacts, atMs: number) {
   return { entry, exposures: [], limit: null, withinMs: context.writeWithinMs ?? WRITE_WITHIN_MS };
 }
 
-const detailOf = ({ incidentId, machines, lastsMinutes, rotationsPerHour }: IncidentRow): string =>
+/** An incident in a row. */
+export const detailOf = ({ incidentId, machines, lastsMinutes, rotationsPerHour }: IncidentRow): string =>
   `incident ${incidentId}, ${machines.length} machines, ${lastsMinutes} minutes, then ${rotationsPerHour} machines an hour`;
 
 const inRange = (value: number, most: number): boolean =>

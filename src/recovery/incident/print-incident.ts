@@ -1,10 +1,11 @@
 import { MpeError } from '../../ops/errors.js';
 import { newGuid, type Guid } from '../../protocol/guid.js';
 import type { CurrentKey } from '../../store/disclosure-store.js';
+import { recordEvent } from '../audit/record.js';
 import { disclose, type DisclosureContext } from '../disclosure/disclose.js';
 import type { Disclosure } from '../disclosure/types.js';
 import { may } from '../roles.js';
-import { incidentState, need, type Actor } from './incident.js';
+import { detailOf, factsOf, incidentState, need, type Actor } from './incident.js';
 import { rotationTurnMs } from './rotate-incident.js';
 
 /** A key of the printed list. */
@@ -21,22 +22,29 @@ const MACHINES = 100;
  *
  * The rotations wait for the end of the incident, in the turns that were asked for at its confirmation.
  *
- * @throws MpeError VALUE_INVALID where the incident is not open or the person may not print
+ * @throws MpeError VALUE_INVALID where the incident is not open or the person may not print, behind its
+ *   audit row
  */
 export async function* printIncident(
   context: DisclosureContext,
-  { person, source }: Actor,
+  actor: Actor,
   incidentId: Guid,
 ): AsyncGenerator<PrintedKey> {
+  const { person, source } = actor;
   const incident = await need(context, incidentId);
+  const refuse = async (why: string, message: string): Promise<never> => {
+    const facts = factsOf(actor, `printed: ${incident.title}`);
+    await recordEvent(context, { ...facts, detail: `${why}: ${detailOf(incident)}` }, 'Failed');
+    throw new MpeError('VALUE_INVALID', message);
+  };
   if (!may(person, 'incident.print', 'other'))
-    throw new MpeError('VALUE_INVALID', 'your roles do not let you print the keys of an incident');
+    await refuse('NOT_ALLOWED', 'your roles do not let you print the keys of an incident');
   for (let from = 0; from < incident.machines.length; from += MACHINES) {
     const keys = await context.store.disclosure.currentKeys(incident.machines.slice(from, from + MACHINES));
     for (const key of keys) {
       const atMs = context.clock.now();
       if (incidentState(await need(context, incidentId), atMs) !== 'OPEN')
-        throw new MpeError('VALUE_INVALID', `incident ${incidentId} is not open (any more)`);
+        await refuse('NOT_OPEN', `incident ${incidentId} is not open (any more)`);
       const turnMs = rotationTurnMs(incident, incident.machines.indexOf(key.clientId));
       const rotationDelayMs = Math.max(1, turnMs - atMs);
       const { keyId, volumeId } = key;
