@@ -114,6 +114,8 @@ export interface KeyRequest {
   readonly ticket?: string;
   /** Demanded of helpdesk users. */
   readonly endUser?: EndUser;
+  /** The caller can show one value alone: where several are stored, none is shown. */
+  readonly oneValue?: boolean;
 }
 
 /** What is shown, or why not; see src/recovery/disclosure/types.ts. */

@@ -448,6 +448,12 @@ describe('compatible calls', () => {
     expect((await post(key)).text).toContain(`<b:RecoveryKey>${password(1)}</b:RecoveryKey>`);
     // Who must name the user cannot.
     expect((await post(key, 'CORP\\desk')).status).toBe(403);
+    // Two passwords for one key ID: one alone would be taken for the right one.
+    const both = await lab.desk.escrow(pc, password(2));
+    await lab.desk.escrow(await lab.desk.machine('PC-0043'), password(3), both);
+    const several = await post(key.replace(keyId, both.keyId));
+    expect([several.status, several.text.includes('use the portal')]).toEqual([400, true]);
+    for (const n of [2, 3]) expect(several.text).not.toContain(password(n));
     const bad = [
       key
         .replace('<s:Envelope', '<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]><s:Envelope')
@@ -475,7 +481,9 @@ describe('compatible calls', () => {
         ['Successful', 'MBAM', 'Recovery Key Password'],
       ],
       ['Failed', 'MBAM', 'Recovery Key Password'],
+      ['Failed', 'MBAM', 'Recovery Key Password'],
     ]);
+    expect(rows.at(-1)?.detail).toMatch(/^AMBIGUOUS: /);
   });
 
   test('take no session, and are not there where they are not switched on', async () => {

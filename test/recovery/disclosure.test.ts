@@ -303,6 +303,19 @@ describe('who may see a key', () => {
     expect(GRANTS).toHaveLength(4);
   });
 
+  test('without a user, a helpdesk user learns of no key ID and no machine whether there is one', async () => {
+    const desk = await Desk.open();
+    const { keyId } = await desk.escrow(await desk.machine('PC-7', 'CORP\\anna'), password(1));
+    const refusals: string[] = [];
+    for (const target of [
+      ...[keyId, newGuid()].map((id) => ({ kind: 'KEY_PACKAGE', keyId: id }) as const),
+      ...['PC-7', 'PC-8'].map((machine) => ({ kind: 'TPM_OWNER_AUTH', machine }) as const),
+    ])
+      refusals.push(refusal(await desk.ask(keyId, { person: HELPDESK, reason: 'Other', target })));
+    expect(refusals).toEqual(Array(4).fill('USER_REQUIRED'));
+    expect(await desk.rows()).toHaveLength(4);
+  });
+
   test('several roles: the widest; no role: nothing; an e-mail address is a user by name and domain', async () => {
     const desk = await Desk.open();
     const pc = await desk.machine('PC-7', 'corp.example\\anna', 'AzureAD\\bert@corp.example');

@@ -1,8 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { newGuid } from '../../src/protocol/guid.js';
 import { API_ROUTES } from '../../src/recovery/api/index.js';
 import { may, OPERATIONS, ROLES, type Operation, type Role } from '../../src/recovery/roles.js';
 import type { Answer, Browser } from './browser.js';
+import { tempFolder } from '../support/temp.js';
 import { password } from '../workers/support.js';
 import { ServiceLab } from './service-lab.js';
 
@@ -179,6 +182,49 @@ describe('roles', () => {
       ['Failed', 'Recovery Key Password', 'Recovery API'],
       ['Successful', 'Recovery Key Password', 'Recovery API'],
     ]);
+  });
+
+  test('of a key ID that machines of others sent too, their names are for those alone who see any machine', async () => {
+    const lab = await ServiceLab.open();
+    const ids = await lab.desk.escrow(await lab.desk.machine('PC-7', 'CORP\\anna'), password(1));
+    await lab.desk.escrow(await lab.desk.machine('PC-8', 'CORP\\ben'), password(2), ids);
+    const search = { keyId: ids.keyId.slice(0, 8), endUser: { domain: 'CORP', account: 'anna' } };
+    const names = async (role: Role): Promise<string[]> => {
+      const browser = await lab.as(`CORP\\${role}`, role);
+      const [key] = (await browser.post('/api/v1/keys/search', search)).json().keys;
+      expect(key.state.conflicting).toBe(true);
+      return key.holders.map((holder: { machineName: string }) => holder.machineName).sort();
+    };
+    expect(await names('helpdesk-user')).toEqual(['PC-7']);
+    expect(await names('helpdesk-administrator')).toEqual(['PC-7', 'PC-8']);
+  });
+
+  test('one’s own key is shown by the API where the notice was accepted, as on the pages', async () => {
+    const notice = join(tempFolder('mpe-notice-'), 'notice.txt');
+    writeFileSync(notice, 'Only for work.');
+    const lab = await ServiceLab.open({ MPE_RECOVERY_NOTICE: notice }, { pages: true });
+    const { keyId } = await lab.desk.escrow(await lab.desk.machine('PC-7', 'CORP\\anna'), password(1));
+    const anna = await lab.as('CORP\\anna', 'self-service-user');
+    const ask = () => anna.post('/api/v1/own/disclose', { keyId, reason: 'Lost PIN/passphrase' });
+    expect((await ask()).json()).toMatchObject({ status: 403, reason: 'NOTICE_REQUIRED' });
+    await anna.form('/self-service/notice', { csrf: anna.csrf, accepted: 'yes' });
+    expect((await ask()).json().keys[0].value).toBe(password(1));
+  });
+
+  test('a page shows no character that is not seen', async () => {
+    const lab = await ServiceLab.open({}, { pages: true });
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    const { keyId } = await lab.desk.escrow(pc, password(1), { label: 'C:\u202e\u200b' });
+    const admin = await lab.as('CORP\\admin', 'helpdesk-administrator');
+    const form = { csrf: admin.csrf, digits: keyId.slice(0, 8), domain: 'CORP', account: 'an\u200dna' };
+    const found = await admin.form('/helpdesk/search', { ...form, account: 'anna' });
+    expect(found.text).toContain('<bdi>C:\ufffd\ufffd</bdi>');
+    expect(found.text).toContain('<bdi>CORP\\PC-7</bdi>');
+    expect(found.text).not.toMatch(/\p{Cf}/u);
+    // What a form sends back is what was typed.
+    expect((await admin.form('/helpdesk/search', { ...form, digits: '' })).text).toContain(
+      'value="an\u200dna"',
+    );
   });
 
   test('who has no role for keys is refused before anything is looked up, and that has its row too', async () => {

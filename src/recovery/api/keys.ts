@@ -80,15 +80,21 @@ export const keyRoutes: readonly ApiRoute[] = [
     ...{ method: 'POST', path: '/own/disclose', id: 'discloseOwnKey', tag: 'own', access: 'own.disclose' },
     summary: 'Show the key of one’s own machine',
     description:
-      'As showing a key, of machines that the caller signed in to locally. The reasons are those of self-service.',
+      'As showing a key, of machines that the caller signed in to locally. The reasons are those of self-service. Where the service has a notice, the session must have accepted it on the page /self-service.',
     ...{ params: null, query: null, body: ownBody, answer: shown },
-    run: async ({ context, caller, body }) =>
-      shownOf(
+    run: async ({ context, caller, session, body }) => {
+      // As the pages; who comes with a token has accepted nothing.
+      if (context.settings.branding.notice !== null && session?.noticeAccepted !== true)
+        throw new RecoveryProblem('NOT_ALLOWED', 'Accept the notice on the page /self-service first.', {
+          more: { reason: 'NOTICE_REQUIRED' },
+        });
+      return shownOf(
         await context.services.keys.discloseOwn(
           { ...caller, source: 'Self-Service Portal' },
           { kind: 'recovery-password', ...body },
         ),
-      ),
+      );
+    },
   }),
 ];
 

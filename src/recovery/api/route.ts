@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { RecoveryProblem } from '../service/problems.js';
 import type { Access, ServiceContext } from '../service/context.js';
 import type { Caller } from '../services.js';
+import type { Session } from '../sign-in/session.js';
 
 /** A route of the API: what it takes and answers is checked, and stands in the OpenAPI document. */
 export interface ApiRoute {
@@ -37,6 +38,8 @@ export type ApiTag = keyof typeof API_TAGS;
 export interface RouteInput {
   readonly context: ServiceContext;
   readonly caller: Caller;
+  /** null: the request came with a token. */
+  readonly session: Session | null;
   readonly params: Readonly<Record<string, unknown>>;
   readonly query: Readonly<Record<string, unknown>>;
   readonly body: Readonly<Record<string, unknown>>;
@@ -61,6 +64,7 @@ export function route<
     readonly run: (input: {
       readonly context: ServiceContext;
       readonly caller: Caller;
+      readonly session: Session | null;
       readonly params: Shape<P>;
       readonly query: Shape<Q>;
       readonly body: Shape<B>;
@@ -81,6 +85,7 @@ export function addRoute(server: FastifyInstance, context: ServiceContext, api: 
       const answer = await api.run({
         context,
         caller: context.callerOf(request),
+        session: context.sessionOf(request),
         params: checked(api.params, request.params, 'address'),
         query: checked(api.query, request.query, 'query'),
         body: checked(api.body, bodyOf(request), 'body'),

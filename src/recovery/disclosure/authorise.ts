@@ -73,7 +73,8 @@ type LocalUser = SecretHolder['users'][number];
 /** As Windows compares names, whatever their Unicode form. */
 const folded = (text: string): string => text.normalize('NFC').trim().toLowerCase();
 
-function isNamed(user: NamedUser | null): user is NamedUser {
+/** Whether domain and account of a user were given. */
+export function isNamed(user: NamedUser | null): user is NamedUser {
   return user !== null && folded(user.domain) !== '' && folded(user.account) !== '';
 }
 

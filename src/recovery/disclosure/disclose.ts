@@ -18,7 +18,7 @@ import type { FingerprintKey } from '../../secrets/fingerprint.js';
 import type { AuditKeyType } from '../../store/disclosure-store.js';
 import type { SiteStore } from '../../store/site-store.js';
 import { auditEntry, record, recordEvent, type AuditContext, type AuditFacts } from '../audit/record.js';
-import { authorise, grantFor } from './authorise.js';
+import { authorise, grantFor, isNamed } from './authorise.js';
 import { exposuresOf } from './exposures.js';
 import { findSecrets } from './find-secrets.js';
 import { markBad } from './mark-bad.js';
@@ -95,6 +95,9 @@ async function attempt(context: DisclosureContext, request: DisclosureRequest): 
     if (isMpeError(error, 'VALUE_INVALID')) return refuse('REASON_INVALID', error.message);
     throw error;
   }
+  // Before anything is looked up: without a user nobody learns which key IDs and machines there are.
+  if (grant === 'named-user' && !isNamed(request.endUser))
+    return refuse('USER_REQUIRED', DETAILS.USER_REQUIRED);
   const found = await findSecrets(context.store.disclosure, request.target);
   if (found.kind === 'none' && grant !== 'own') return refuse(found.refusal, found.detail);
   const candidates = found.kind === 'none' ? [] : found.secrets;
@@ -111,6 +114,10 @@ async function attempt(context: DisclosureContext, request: DisclosureRequest): 
       const refusal = why?.opened.why ?? 'NOT_FOUND';
       return await refuse(refusal, `${DETAILS[refusal]} (${why?.opened.detail ?? ''})`, machine);
     }
+    // Which of them opens the drive is for a person to try: one alone would be taken for the right one.
+    const isOne =
+      closed.length === 0 && open.every(({ opened }) => opened.plaintext.equals(first.opened.plaintext));
+    if (request.oneValue === true && !isOne) return await refuse('AMBIGUOUS', SEVERAL_VALUES, machine);
     const atMs = context.clock.now();
     const written = await record(context, {
       entry: auditEntry(
@@ -169,6 +176,9 @@ function detailOf(open: number, closed: number): string {
   ];
   return parts.join(', ');
 }
+
+const SEVERAL_VALUES =
+  'several passwords are stored for this key ID, and this interface can show one alone: use the portal';
 
 const DETAILS = {
   NOT_FOUND: 'no key with this ID is stored. Compare all digits, and ask for the machine',

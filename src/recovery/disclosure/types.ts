@@ -34,6 +34,8 @@ export interface DisclosureRequest {
   readonly reason: string;
   /** '' where there is none. */
   readonly ticket: string;
+  /** The caller can show one value alone: where several are stored, none is shown. */
+  readonly oneValue?: boolean;
 }
 
 /** Why nothing is shown. All but AUDIT_UNAVAILABLE have their audit row. */
@@ -41,7 +43,7 @@ export type DisclosureRefusal =
   /** The person's roles do not let them. */
   | 'NOT_ALLOWED'
   | 'NOT_FOUND'
-  /** A machine's name that several machines have. */
+  /** A machine's name that several machines have; several values, where one alone can be shown. */
   | 'AMBIGUOUS'
   | 'USER_REQUIRED'
   /** The user never signed in to a machine that sent this key. */

@@ -8,8 +8,17 @@ import type { View } from './parts/view.js';
 
 /** Sends a page; the headers that keep it safe come from a hook of the service, for every answer. */
 export async function sendPage(reply: FastifyReply, page: View, status = 200): Promise<FastifyReply> {
-  const html = `<!doctype html>${String(await page)}`;
+  const html = `<!doctype html>${withoutUnseen(String(await page))}`;
   return reply.code(status).type('text/html; charset=utf-8').send(html);
+}
+
+/**
+ * Characters that are not seen (Unicode Cf: marks of direction, of zero width) are shown as U+FFFD, so that
+ * no name of a machine, label or ticket looks like another. What a form sends back stays as it is; its
+ * quotes are escaped, so nothing else looks like a value.
+ */
+export function withoutUnseen(html: string): string {
+  return html.replaceAll(/( value="[^"]*")|\p{Cf}/gu, (_found, value?: string) => value ?? '\uFFFD');
 }
 
 /** The frame of a page: who sees it, in which portal, with whose name above. */

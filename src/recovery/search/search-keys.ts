@@ -3,12 +3,14 @@ import { newGuid } from '../../protocol/guid.js';
 import { searchDigits } from '../../store/search-digits.js';
 import type { KeySearch, NamedAccount, SearchedKey, SearchStore } from '../../store/search-store.js';
 import { recordEvent, type AuditContext } from '../audit/record.js';
-import { mustNameUser } from '../roles.js';
-import type { Caller, EndUser, KeyLine, KeyQuery, SearchAnswer } from '../services.js';
+import { grantOf } from '../roles.js';
+import type { Caller, EndUser, KeyHolder, KeyLine, KeyQuery, SearchAnswer } from '../services.js';
 import { accountsOf } from './accounts-of.js';
 
 /** Keys that one answer lists. */
 const MOST = 50;
+/** Machines of a user that are told from those of others; of more than these some names are left out. */
+const MOST_MACHINES = 1000;
 
 /** What searches need. */
 export interface SearchContext {
@@ -27,14 +29,15 @@ export async function searchKeys(
   endUser: EndUser | undefined,
 ): Promise<SearchAnswer> {
   const named = endUser !== undefined && isGiven(endUser.domain) && isGiven(endUser.account);
-  if (mustNameUser(caller.person, 'key.search') && !named) {
+  const seesAny = grantOf(caller.person, 'key.search') === 'any';
+  if (!seesAny && !named) {
     const detail = 'The domain and the account of the user are needed.';
     await auditSearch(context, caller, query, endUser, `USER_REQUIRED: ${detail}`);
     return { found: 'refused', refusal: 'USER_REQUIRED', detail };
   }
   const search = searchOf(query);
   if (typeof search === 'string') return { found: 'refused', refusal: 'QUERY_INVALID', detail: search };
-  const answer = await listed(context, search, named ? [endUser] : undefined);
+  const answer = await listed(context, search, named ? [endUser] : undefined, seesAny);
   if (answer.keys.length === 0 && query.by === 'key-id') {
     await auditSearch(context, caller, query, endUser, 'NOT_FOUND: no key ID begins with these digits');
   }
@@ -49,7 +52,7 @@ export async function searchOwnKeys(
 ): Promise<SearchAnswer> {
   const search = searchOf({ by: 'key-id', digits });
   if (typeof search === 'string') return { found: 'refused', refusal: 'QUERY_INVALID', detail: search };
-  const answer = await listed(context, search, accountsOf(caller.person.name));
+  const answer = await listed(context, search, accountsOf(caller.person.name), false);
   if (answer.keys.length === 0) {
     await auditSearch(
       context,
@@ -66,9 +69,17 @@ async function listed(
   { search: store }: SearchContext,
   search: KeySearch,
   users: readonly NamedAccount[] | undefined,
+  seesAny: boolean,
 ): Promise<{ readonly keys: readonly KeyLine[]; readonly more: boolean }> {
   const found = await store.keys(search, { limit: MOST + 1, ...(users === undefined ? {} : { users }) });
-  return { keys: found.slice(0, MOST).map(lineOf), more: found.length > MOST };
+  const keys = found.slice(0, MOST).map(lineOf);
+  const more = found.length > MOST;
+  // Machines of others that sent the same key ID are named to those alone who may see any.
+  if (seesAny || users === undefined || keys.every(({ holders }) => holders.length < 2))
+    return { keys, more };
+  const theirs = new Set((await store.machinesOf(users, MOST_MACHINES)).map(({ clientId }) => clientId));
+  const isTheirs = ({ clientId }: KeyHolder): boolean => theirs.has(clientId);
+  return { keys: keys.map((line) => ({ ...line, holders: line.holders.filter(isTheirs) })), more };
 }
 
 /** A row of an answered or refused look at key IDs, as the original has them. */

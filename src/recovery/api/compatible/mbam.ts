@@ -67,6 +67,8 @@ async function key(context: ServiceContext, caller: Caller, soap: SoapRequest): 
       kind: 'recovery-password',
       keyId: field(soap, 'recoveryKeyId'),
       reason: field(soap, 'reasonCode'),
+      // This interface answers one value.
+      oneValue: true,
     }),
   );
   const value = String(answer.keys[0]?.value ?? '');

@@ -44,7 +44,11 @@ function Reason({ line }: { readonly line: AuditLine }): View {
   return (
     <>
       {text(reason)}
-      {ticket === '' ? null : <div class="soft">Ticket {ticket}</div>}
+      {ticket === '' ? null : (
+        <div class="soft">
+          Ticket <bdi>{ticket}</bdi>
+        </div>
+      )}
       {detail === '' ? null : <div class="soft small">{detail}</div>}
     </>
   );

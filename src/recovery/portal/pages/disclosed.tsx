@@ -125,7 +125,12 @@ function KeyFacts({ one, props }: { readonly one: KeyOnPage; readonly props: Dis
     <Facts
       facts={[
         ['Key ID', <KeyId id={key.keyId} />],
-        ['Drive', `${volumeName(key.volumeType)}${key.driveLabel === '' ? '' : ` ${key.driveLabel}`}`],
+        [
+          'Drive',
+          <>
+            {volumeName(key.volumeType)} <bdi>{key.driveLabel}</bdi>
+          </>,
+        ],
         ['Machine', key.machines.map(({ name }) => name).join(', ') || 'none is known to hold it'],
         key.state === 'CURRENT'
           ? ['State', <Badge tone="good">Current</Badge>]
@@ -137,7 +142,16 @@ function KeyFacts({ one, props }: { readonly one: KeyOnPage; readonly props: Dis
             ],
         key.exposedAtMs === null ? null : ['Shown before', <When atMs={key.exposedAtMs} />],
         endUser === null ? null : ['User', `${endUser.domain}\\${endUser.account}`],
-        ['Reason', ticket === '' ? props.reason : `${props.reason} (ticket ${ticket})`],
+        [
+          'Reason',
+          ticket === '' ? (
+            props.reason
+          ) : (
+            <>
+              <bdi>{props.reason}</bdi> (ticket <bdi>{ticket}</bdi>)
+            </>
+          ),
+        ],
         ['Recorded', `${whenText(props.shownAtMs)}, row ${props.auditSequence} of the audit`],
       ]}
     />

@@ -122,7 +122,9 @@ function OwnMachines({ machines }: { readonly machines: readonly OwnMachine[] })
       <ul class="plain-list">
         {machines.map(({ clientId, machineName, lastReportAtMs }) => (
           <li key={clientId}>
-            <strong>{machineName}</strong>
+            <strong>
+              <bdi>{machineName}</bdi>
+            </strong>
             <br />
             <span class="soft small">
               last heard of <When atMs={lastReportAtMs} />

@@ -1,5 +1,5 @@
 import type { KeyLine } from '../../services.js';
-import { holdersText, KeyBadges, KeyId, volumeName } from './key-state.js';
+import { Holders, KeyBadges, KeyId, volumeName } from './key-state.js';
 import type { View } from './view.js';
 import { When } from './when.js';
 
@@ -53,7 +53,13 @@ export function KeyChoices({
               <div id={`key-${index}-facts`} class="stack-tight small">
                 <span>
                   {volumeName(line.volumeType)}
-                  {line.driveLabel === '' ? '' : ` ${line.driveLabel}`} of {holdersText(line)}
+                  {line.driveLabel === '' ? null : (
+                    <>
+                      {' '}
+                      <bdi>{line.driveLabel}</bdi>
+                    </>
+                  )}{' '}
+                  of <Holders line={line} />
                 </span>
                 <span class="soft">
                   Stored <When atMs={line.firstStoredAtMs} />, last sent by a machine{' '}

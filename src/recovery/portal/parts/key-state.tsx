@@ -49,13 +49,18 @@ export function KeyBadges({ line }: { readonly line: KeyLine }): View {
   );
 }
 
-/** The machines that hold or held a key, in words. */
-export function holdersText(line: KeyLine): string {
-  if (line.holders.length === 0) return 'no machine is known to hold it';
-  return line.holders
-    .map(({ machineName, domain, current }) => {
-      const name = domain === '' ? machineName : `${domain}\\${machineName}`;
-      return current ? name : `${name} (formerly)`;
-    })
-    .join(', ');
+/** The machines that hold or held a key; each name by itself, in whatever direction it is written. */
+export function Holders({ line }: { readonly line: KeyLine }): View {
+  if (line.holders.length === 0) return <>no machine is known to hold it</>;
+  return (
+    <>
+      {line.holders.map(({ clientId, machineName, domain, current }, index) => (
+        <span key={clientId}>
+          {index === 0 ? '' : ', '}
+          <bdi>{domain === '' ? machineName : `${domain}\\${machineName}`}</bdi>
+          {current ? '' : ' (formerly)'}
+        </span>
+      ))}
+    </>
+  );
 }

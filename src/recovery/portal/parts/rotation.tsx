@@ -107,7 +107,7 @@ export function RotationPanel({
 }): View {
   return (
     <section class="panel no-print" aria-labelledby="rotation-title">
-      <h2 id="rotation-title">New key for {line === null ? 'the machine' : line.machineName}</h2>
+      <h2 id="rotation-title">New key for {line === null ? 'the machine' : <bdi>{line.machineName}</bdi>}</h2>
       {line === null ? (
         <Notice tone="quiet" title="Nothing to replace">
           No machine is known to hold this key any more.

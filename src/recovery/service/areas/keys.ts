@@ -60,6 +60,7 @@ async function ask(
     endUser: request.endUser ?? null,
     reason: request.reason,
     ticket: request.ticket ?? '',
+    oneValue: request.oneValue ?? false,
   });
 }
 
