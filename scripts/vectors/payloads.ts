@@ -171,6 +171,18 @@ function cloneReply(): ReplyStatement {
   };
 }
 
+/** The reply to a check-in: nothing to do, and the policy. */
+function policyReply(): ReplyStatement {
+  return {
+    ...exampleReply(),
+    ...{ disposition: 'COMMITTED', reason: 'NONE', retry: 'NONE', volumes: [], commands: [] },
+    policy: {
+      ...{ mode: 'MANAGE', checkIntervalMinutes: 90, recoveryPasswords: true, keyPackages: true },
+      ...{ removableDrives: true, tpmOwnerAuth: true },
+    },
+  };
+}
+
 /** A reply in which everything is refused. */
 function refusedReply(): ReplyStatement {
   return {
@@ -265,6 +277,7 @@ export function payloadVectors(clientKey: PublicJwk, proof: CertificateProof): P
       'ReplyStatement',
       encodeReplyStatement(cloneReply()),
     ),
+    vector('reply statement: policy', 'ReplyStatement', encodeReplyStatement(policyReply())),
     vector('reply statement: refused', 'ReplyStatement', encodeReplyStatement(refusedReply())),
     vector(
       'message reply: committed (the token is cut: see replies.json)',

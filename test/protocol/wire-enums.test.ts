@@ -42,6 +42,7 @@ const cases: [string, object, string, AnyEnum, readonly string[], string | null]
     vocabulary.OTHER_MANAGERS,
     null,
   ],
+  ['PolicyMode', mpe.v1.PolicyMode, 'POLICY_MODE_', wire.policyModeWire, vocabulary.POLICY_MODES, null],
   ['JoinType', mpe.v1.JoinType, 'JOIN_TYPE_', wire.joinTypeWire, vocabulary.JOIN_TYPES, 'UNSPECIFIED'],
   [
     'RegistrationStatus',

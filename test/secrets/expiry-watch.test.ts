@@ -98,7 +98,8 @@ describe('what comes to an end', () => {
   });
 
   test('a chain ends with the first of its certificates that ends', async () => {
-    const days = (n: number): Date => new Date(Math.floor(Date.now() / 1000) * 1000 + n * DAY_MS);
+    const wholeSecond = Math.floor(Date.now() / 1000) * 1000;
+    const days = (n: number): Date => new Date(wholeSecond + n * DAY_MS);
     const ca = await TestCa.create('CN=Site CA', { notAfter: days(10) });
     const leaf = await ca.issue({ cn: 'localhost', notAfter: days(20) });
     expect(tlsEnd(leaf.pem).expiresAtMs).toBe(days(20).getTime());
