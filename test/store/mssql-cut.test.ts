@@ -87,7 +87,8 @@ describeSqlServer('commit on SQL Server over a line that breaks', () => {
 
   /** Commits two messages while a fault waits; what was told must be there, and the rest can still be sent. */
   async function survives(fault: Fault): Promise<SetFault> {
-    const through = fault.kind === 'silent' ? brisk : store;
+    // The driver does not hear of an end inside an answer: our own bound ends that wait, as with silence.
+    const through = fault.kind === 'silent' || 'byte' in fault.at ? brisk : store;
     if (through === brisk) await warm();
     const specs = nextMessages(2);
     const messages = specs.map(candidate);
