@@ -61,6 +61,8 @@ export const ERROR_CATALOGUE = {
   SECRET_UNREADABLE: { retryable: false },
   /** The audit row cannot be written now, so that what it should say is not done either. */
   AUDIT_UNAVAILABLE: { retryable: true },
+  /** A policy is not at the revision any more that a change was made for. */
+  POLICY_CHANGED: { retryable: false },
   /** A signed checkpoint of the audit, or the audit itself, is not what it should be. */
   AUDIT_BROKEN: { retryable: false },
   /** A server cannot be reached or does not answer in time. */

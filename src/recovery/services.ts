@@ -8,6 +8,9 @@
 import type { Guid } from '../protocol/guid.js';
 import type { VolumeType } from '../protocol/vocabulary.js';
 import type { Disclosure } from './disclosure/types.js';
+import type { PolicyEventRow } from '../store/policy-store.js';
+import type { PolicyRing } from '../store/rows.js';
+import type { PolicySettingsInput } from './policy/settings.js';
 import type { Person, Role } from './roles.js';
 import type { RotationState } from './rotation/state.js';
 
@@ -171,6 +174,23 @@ export interface PolicyLine {
   readonly mbamMigration: boolean;
 }
 
+/** A policy with everything of it. */
+export interface PolicyDetail extends PolicyLine {
+  readonly state: 'DRAFT' | 'DEPLOYED' | 'RETIRED';
+  /** One more with each change. */
+  readonly revision: number;
+  readonly rotateBesideOthers: boolean;
+  readonly rings: readonly PolicyRing[];
+  readonly createdAtMs: number;
+  readonly deployedAtMs: number | null;
+  readonly retiredAtMs: number | null;
+  /** What is allowed and still deserves a word, a sentence each. */
+  readonly warnings: readonly string[];
+}
+
+/** What was done to a policy. */
+export type PolicyHistoryLine = Omit<PolicyEventRow, 'policyId'>;
+
 export interface RingLine {
   readonly ringId: string;
   readonly name: string;
@@ -184,6 +204,9 @@ export interface RingLine {
   readonly state: 'WAITING' | 'RUNNING' | 'PAUSED' | 'DONE';
   readonly detail: string;
 }
+
+/** What is done to a ring. */
+export type RingChange = 'OPEN' | 'PAUSE' | 'RESUME';
 
 export interface PendingClientLine {
   readonly clientId: Guid;
@@ -312,10 +335,27 @@ export interface RecoveryServices {
     abandon(caller: Caller, requestId: Guid, reason: string): Promise<void>;
   };
   readonly policies: {
-    list(): Promise<readonly PolicyLine[]>;
+    /** Those that are not retired. */
+    list(): Promise<readonly PolicyDetail[]>;
+    /** Retired ones too, with the newest of what was done; null: there is no such policy. */
+    show(policyId: Guid): Promise<(PolicyDetail & { readonly history: readonly PolicyHistoryLine[] }) | null>;
+    /** Makes a draft; what is not said is as the command line makes it. */
+    create(caller: Caller, settings: PolicySettingsInput): Promise<PolicyDetail>;
+    /** Null: there is no such policy. @throws MpeError POLICY_CHANGED: it is at another revision */
+    change(
+      caller: Caller,
+      policyId: Guid,
+      revision: number,
+      settings: PolicySettingsInput,
+    ): Promise<PolicyDetail | null>;
+    /** As {@link change}; `revision` null: whatever it is at. */
+    deploy(caller: Caller, policyId: Guid, revision: number | null): Promise<PolicyDetail | null>;
+    retire(caller: Caller, policyId: Guid, revision: number | null): Promise<PolicyDetail | null>;
+    /** Makes a draft, or changes the policy of this name that is not retired. */
     set(caller: Caller, policy: Omit<PolicyLine, 'policyId'>): Promise<PolicyLine>;
     rings(): Promise<readonly RingLine[]>;
-    setRing(caller: Caller, ringId: string, change: 'PAUSE' | 'RESUME'): Promise<RingLine>;
+    /** `reason`: why a ring pauses. */
+    setRing(caller: Caller, ringId: string, change: RingChange, reason?: string): Promise<RingLine>;
   };
   readonly clients: {
     pending(limit: number): Promise<readonly PendingClientLine[]>;

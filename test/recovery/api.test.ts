@@ -249,6 +249,127 @@ describe('operations', () => {
   });
 });
 
+describe('policies', () => {
+  const rings = [{ tag: 'pilot' }, { tag: 'rest', opens: 'AFTER_PREVIOUS' }];
+
+  test('are made, changed, deployed and retired, their rings opened, paused and resumed; each has its row', async () => {
+    const lab = await ServiceLab.open();
+    const operator = await lab.as('CORP\\one', 'operator');
+    const made = (await operator.post('/api/v1/policies', { name: 'North', rings })).json();
+    expect(made).toMatchObject({
+      ...{ state: 'DRAFT', revision: 1, mode: 'ESCROW', checkIntervalMinutes: 90, warnings: [] },
+      rings: [
+        { position: 1, tag: 'pilot', state: 'CLOSED', failureLimit: 20 },
+        { position: 2, tag: 'rest', state: 'CLOSED', opens: 'AFTER_PREVIOUS' },
+      ],
+    });
+    const at = `/api/v1/policies/${made.policyId}`;
+    const ring = (n: number, verb: string): string => `/api/v1/rings/${made.policyId}.${n}/${verb}`;
+    expect((await operator.post(ring(1, 'open'))).json()).toMatchObject({ status: 400 });
+    const set = { revision: 1, mode: 'MANAGE', checkIntervalMinutes: 30 };
+    expect((await operator.post(`${at}/set`, set)).json()).toMatchObject({
+      ...{ revision: 2, mode: 'MANAGE', checkIntervalMinutes: 30, name: 'North' },
+      warnings: [expect.stringContaining('below 60 minutes')],
+    });
+    expect((await operator.post(`${at}/deploy`, { revision: 2 })).json()).toMatchObject({
+      ...{ state: 'DEPLOYED', revision: 3, deployedAtMs: expect.any(Number) },
+    });
+    // Once more changes nothing, and needs no row.
+    expect((await operator.post(`${at}/deploy`)).json()).toMatchObject({ revision: 3 });
+    expect((await operator.post(ring(2, 'open'))).json()).toMatchObject({
+      ...{ status: 400, detail: 'ring 1 (pilot) before it is closed: rings open in their order' },
+    });
+    expect((await operator.post(ring(1, 'open'))).json()).toMatchObject({ order: 1, state: 'DONE' });
+    const reason = 'tickets: 012345-012345-012345-012345-012345-012345-012345-012345';
+    const paused = await operator.post(ring(1, 'pause'), { reason });
+    expect(paused.json()).toMatchObject({ state: 'PAUSED', detail: expect.stringMatching(/^tickets: /) });
+    expect(paused.text).not.toContain('012345-012345');
+    expect((await operator.post(ring(1, 'resume'))).json()).toMatchObject({ state: 'DONE', detail: '' });
+    expect((await operator.post(`${at}/retire`)).json()).toMatchObject({ state: 'RETIRED', revision: 7 });
+    expect((await operator.get('/api/v1/policies')).json().policies).toMatchObject([{ name: 'Default' }]);
+    expect((await operator.post(ring(1, 'pause'))).status).toBe(400);
+    const auditor = await lab.as('CORP\\two', 'auditor');
+    const shown = (await auditor.get(at)).json();
+    expect(shown).toMatchObject({ state: 'RETIRED', revision: 7 });
+    const done = ['RETIRED', 'RING_RESUMED', 'RING_PAUSED', 'RING_OPENED', 'DEPLOYED', 'CHANGED', 'CREATED'];
+    expect(shown.history.map(({ event }: { event: string }) => event)).toEqual(done);
+    const rows = await lab.desk.rows();
+    expect(rows.map((row) => [row.reason, row.detail.replace(made.policyId, 'id')])).toEqual([
+      ['Policy created', expect.stringMatching(/^policy "North" \(id\), revision 1: name=North rings=/)],
+      ['Policy changed', 'policy "North" (id), revision 2: mode=MANAGE checkIntervalMinutes=30'],
+      ['Policy deployed', 'policy "North" (id), revision 3'],
+      ['Ring opened', 'policy "North" (id), revision 4: ring 1 (pilot)'],
+      ['Ring paused', expect.stringMatching(/revision 5: ring 1 \(pilot\): tickets: /)],
+      ['Ring resumed', 'policy "North" (id), revision 6: ring 1 (pilot)'],
+      ['Policy retired', 'policy "North" (id), revision 7'],
+    ]);
+    const said = new Set(rows.map((row) => `${row.result} ${row.source} ${row.actor} ${row.keyType}`));
+    expect([...said]).toEqual(['Successful Recovery API corp\\one ']);
+  });
+
+  test('are changed of the revision that was read alone, by operators alone, and to what may be', async () => {
+    const lab = await ServiceLab.open();
+    const operator = await lab.as('CORP\\one', 'operator');
+    const { policyId } = (await operator.post('/api/v1/policies', { name: 'North' })).json();
+    const at = `/api/v1/policies/${policyId}`;
+    const code = async (path: string, body: object): Promise<unknown[]> => {
+      const answer = await operator.post(path, body);
+      return [answer.status, answer.json().code, answer.json().detail];
+    };
+    expect((await operator.post(`${at}/set`, { revision: 1, mode: 'MANAGE' })).status).toBe(200);
+    const conflict = [409, 'CONFLICT', expect.stringContaining('is at revision 2, not 1: read it again')];
+    expect(await code(`${at}/set`, { revision: 1, mode: 'OBSERVE' })).toEqual(conflict);
+    expect(await code(`${at}/deploy`, { revision: 1 })).toEqual(conflict);
+    expect(await code(`${at}/retire`, { revision: 1 })).toEqual(conflict);
+    const invalid = (text: string) => [400, 'VALUE_INVALID', expect.stringContaining(text)];
+    expect(await code(`${at}/set`, { mode: 'OBSERVE' })).toEqual(invalid('revision'));
+    expect(await code(`${at}/set`, { revision: 2 })).toEqual(invalid('nothing to change'));
+    const set = (more: object) => code(`${at}/set`, { revision: 2, ...more });
+    expect(await set({ checkIntervalMinutes: 2881 })).toEqual(invalid('checkIntervalMinutes'));
+    expect(await set({ rings: [{ tag: 'a b' }] })).toEqual(invalid('rings.0.tag'));
+    expect(await set({ rings: [{ tag: 'a' }, { tag: 'a' }] })).toEqual(invalid('a is in two rings'));
+    expect(await set({ colour: 'red' })).toEqual(invalid('colour'));
+    expect(await code('/api/v1/policies', { name: ' north ' })).toEqual(invalid('is there already'));
+    expect(await code('/api/v1/policies', { mode: 'ESCROW' })).toEqual(invalid('name'));
+    expect(await code('/api/v1/policies/x/deploy', {})).toEqual(invalid('policyId'));
+    expect(await code(`/api/v1/rings/${policyId}.1/open`, {})).toEqual(invalid('there is no ring'));
+    const missing = [404, 'NOT_FOUND', expect.any(String)];
+    for (const verb of ['deploy', 'retire'])
+      expect(await code(`/api/v1/policies/${newGuid()}/${verb}`, {})).toEqual(missing);
+    expect(await code(`/api/v1/policies/${newGuid()}/set`, { revision: 1 })).toEqual(missing);
+    expect((await operator.get(`/api/v1/policies/${newGuid()}`)).status).toBe(404);
+    // Nothing of all that came about, nor is it in the audit as if it had.
+    expect((await operator.get(at)).json()).toMatchObject({ revision: 2, mode: 'MANAGE', state: 'DRAFT' });
+    expect((await lab.desk.rows()).map(({ reason }) => reason)).toEqual(['Policy created', 'Policy changed']);
+    const withoutCsrf = { 'x-csrf-token': '' };
+    expect((await operator.post(`${at}/deploy`, {}, withoutCsrf)).json().code).toBe('CSRF_REFUSED');
+  });
+
+  test('that a page changes have their rows too', async () => {
+    const lab = await ServiceLab.open({}, { pages: true });
+    const operator = await lab.as('CORP\\one', 'operator');
+    const fields = { name: 'North', mode: 'ESCROW', tag: 'north', interval: '90', csrf: operator.csrf };
+    for (const packages of ['', 'yes'])
+      expect((await operator.form('/administration/policy', { ...fields, packages })).status).toBe(303);
+    const rows = await lab.desk.rows();
+    expect(rows.map(({ source, actor, reason }) => [source, actor, reason])).toEqual([
+      ['Helpdesk', 'corp\\one', 'Policy created'],
+      ['Helpdesk', 'corp\\one', 'Policy changed'],
+    ]);
+  });
+
+  test('are not changed where the audit cannot be written', async () => {
+    const lab = await ServiceLab.open();
+    const operator = await lab.as('CORP\\one', 'operator');
+    const db = new Database(`${lab.desk.site.folder}/site.db`);
+    db.exec("CREATE TRIGGER NoAudit BEFORE INSERT ON MPE_Audit BEGIN SELECT RAISE(ABORT, 'no'); END");
+    db.close();
+    const answer = await operator.post('/api/v1/policies', { name: 'North' });
+    expect(answer.json()).toMatchObject({ status: 503, code: 'AUDIT_UNAVAILABLE' });
+    expect((await operator.get('/api/v1/policies')).json().policies).toMatchObject([{ name: 'Default' }]);
+  });
+});
+
 describe('rotations that a page asks for', () => {
   test('are due so many days after their turn', async () => {
     const lab = await ServiceLab.open({}, { pages: true });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { newGuid } from '../../src/protocol/guid.js';
 import { API_ROUTES } from '../../src/recovery/api/index.js';
+import { createPolicy } from '../../src/recovery/policy/policies.js';
 import { may, OPERATIONS, ROLES, type Operation, type Role } from '../../src/recovery/roles.js';
 import type { Answer, Browser } from './browser.js';
 import { tempFolder } from '../support/temp.js';
@@ -136,6 +137,28 @@ describe('roles', () => {
       TABLE,
     );
   }, 120_000);
+
+  test('every call that reads or changes policies and rings is for the roles of its operation', async () => {
+    const lab = await ServiceLab.open();
+    const { desk } = lab;
+    const rings = [{ tag: 'pilot' }];
+    const routes = API_ROUTES.filter(({ access }) => access === 'policy.read' || access === 'policy.change');
+    expect(routes.filter(({ access }) => access === 'policy.change').map(({ id }) => id)).toEqual([
+      ...['createPolicy', 'setPolicy', 'deployPolicy', 'retirePolicy'],
+      ...['openRing', 'pauseRing', 'resumeRing'],
+    ]);
+    const by = { by: 'test', atMs: lab.clock.now() };
+    const { policyId } = await createPolicy(desk.store, { name: 'North', rings }, by);
+    for (const role of ROLES) {
+      const browser = await lab.as(`CORP\\${role}`, role);
+      for (const { method, path, id, access } of routes) {
+        const url = `/api/v1${path.replace('{policyId}', policyId).replace('{ringId}', `${policyId}.1`)}`;
+        const answer = method === 'GET' ? await browser.get(url) : await browser.post(url, {});
+        const allowed = may({ roles: [role] }, access as Operation, 'other');
+        expect([id, role, answer.status !== 403], answer.text).toEqual([id, role, allowed]);
+      }
+    }
+  });
 
   test('nobody without a session or token gets in anywhere but where nobody is asked', async () => {
     const lab = await ServiceLab.open();

@@ -1,7 +1,9 @@
 import type { RouteModule } from '../service/context.js';
 import { keyRoutes } from './keys.js';
 import { openApiDocument } from './openapi.js';
-import { policyRoutes, rotationRoutes } from './operations.js';
+import { clientRoutes, rotationRoutes } from './operations.js';
+import { policyRoutes } from './policies.js';
+import { ringRoutes } from './rings.js';
 import { peopleRoutes, reportRoutes } from './reports.js';
 import { addRoute, type ApiRoute } from './route.js';
 
@@ -10,6 +12,8 @@ export const API_ROUTES: readonly ApiRoute[] = [
   ...keyRoutes,
   ...rotationRoutes,
   ...policyRoutes,
+  ...ringRoutes,
+  ...clientRoutes,
   ...reportRoutes,
   ...peopleRoutes,
 ];

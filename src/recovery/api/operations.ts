@@ -1,44 +1,11 @@
 import { z } from 'zod';
 import { RecoveryProblem } from '../service/problems.js';
 import { route, type ApiRoute } from './route.js';
-import { flagText, guid, limit, rotationLine, shortText, time } from './schemas.js';
+import { flagText, guid, limit, list, rotationLine, shortText, time } from './schemas.js';
 
 const HOUR_MS = 3_600_000;
 const id = z.string();
 
-const policy = z.object({
-  policyId: id,
-  name: z.string(),
-  mode: z.enum(['OBSERVE', 'ESCROW', 'MANAGE']),
-  targetTag: z.string().nullable(),
-  storePackages: z.boolean(),
-  removableDrives: z.boolean(),
-  tpmOwnerAuth: z.boolean(),
-  checkIntervalMinutes: z.int(),
-  mbamMigration: z.boolean(),
-});
-const policyBody = z.strictObject({
-  name: shortText.min(1),
-  mode: z.enum(['OBSERVE', 'ESCROW', 'MANAGE']),
-  targetTag: shortText.nullable().default(null),
-  storePackages: z.boolean().default(true),
-  removableDrives: z.boolean().default(false),
-  tpmOwnerAuth: z.boolean().default(false),
-  checkIntervalMinutes: z.int().min(1).max(2880).default(90),
-  mbamMigration: z.boolean().default(false),
-});
-const ring = z.object({
-  ringId: z.string(),
-  name: z.string(),
-  order: z.int(),
-  tag: z.string(),
-  machines: z.int(),
-  reached: z.int(),
-  failed: z.int(),
-  failureLimit: z.number(),
-  state: z.enum(['WAITING', 'RUNNING', 'PAUSED', 'DONE']),
-  detail: z.string(),
-});
 const pending = z.object({
   clientId: id,
   kid: z.string(),
@@ -60,7 +27,6 @@ const point = z.object({
 });
 const pendingParams = z.strictObject({ clientId: guid, kid: z.string().regex(/^[A-Za-z0-9_-]{43}$/) });
 const byRequest = z.strictObject({ requestId: guid });
-const list = <T extends z.ZodType>(name: string, item: T): z.ZodObject => z.object({ [name]: z.array(item) });
 
 /** Rotations. */
 export const rotationRoutes: readonly ApiRoute[] = [
@@ -152,45 +118,8 @@ export const rotationRoutes: readonly ApiRoute[] = [
   }),
 ];
 
-/** Policies, rings, registrations, gateways. */
-export const policyRoutes: readonly ApiRoute[] = [
-  route({
-    ...{ method: 'GET', path: '/policies', id: 'listPolicies', tag: 'policies', access: 'policy.read' },
-    summary: 'Policies',
-    description: 'Those that are not retired.',
-    ...{ params: null, query: null, body: null, answer: list('policies', policy) },
-    run: async ({ context }) => ({ policies: await context.services.policies.list() }),
-  }),
-  route({
-    ...{ method: 'POST', path: '/policies', id: 'setPolicy', tag: 'policies', access: 'policy.change' },
-    summary: 'Make or change a policy',
-    description: 'By its name. A new one is a draft.',
-    ...{ params: null, query: null, body: policyBody, answer: policy },
-    run: ({ context, caller, body }) => context.services.policies.set(caller, body),
-  }),
-  route({
-    ...{ method: 'GET', path: '/rings', id: 'listRings', tag: 'policies', access: 'policy.read' },
-    summary: 'Rings and how far they are',
-    description: 'Rings of all policies in their order.',
-    ...{ params: null, query: null, body: null, answer: list('rings', ring) },
-    run: async ({ context }) => ({ rings: await context.services.policies.rings() }),
-  }),
-  ...(['PAUSE', 'RESUME'] as const).map((change) =>
-    route({
-      method: 'POST' as const,
-      path: `/rings/{ringId}/${change.toLowerCase()}`,
-      id: `${change.toLowerCase()}Ring`,
-      tag: 'policies' as const,
-      access: 'policy.change' as const,
-      summary: change === 'PAUSE' ? 'Pause a ring' : 'Resume a ring',
-      description: 'What was begun in it goes on; nothing new is begun while it is paused.',
-      params: z.strictObject({ ringId: z.string().max(64) }),
-      query: null,
-      body: null,
-      answer: ring,
-      run: ({ context, caller, params }) => context.services.policies.setRing(caller, params.ringId, change),
-    }),
-  ),
+/** Registrations and gateways. */
+export const clientRoutes: readonly ApiRoute[] = [
   route({
     ...{
       method: 'GET',

@@ -20,9 +20,13 @@ export const guid = z
 
 export const shortText = z.string().max(256);
 export const time = z.int().min(0).describe('Milliseconds since 1970-01-01T00:00:00Z');
-const timeOrNull = time.nullable();
+export const timeOrNull = time.nullable();
 export const limit = z.coerce.number().int().min(1).max(500).default(100);
 export const flagText = z.enum(['true', 'false']).transform((text) => text === 'true');
+
+/** A list under its name. */
+export const list = <T extends z.ZodType>(name: string, item: T): z.ZodObject =>
+  z.object({ [name]: z.array(item) });
 
 export const endUser = z.strictObject({ domain: shortText.min(1), account: shortText.min(1) });
 

@@ -20,6 +20,13 @@ import {
 export interface PolicyActor {
   readonly by: string;
   readonly atMs: number;
+  /** The change is made of this revision alone. Absent: of whatever the policy is. */
+  readonly revision?: number;
+  /**
+   * Writes the audit row of a change before it is made; what it throws stops the change. Called again
+   * with `Failed` where another change was first, so that this one did not come about as it was told.
+   */
+  readonly record?: (change: PolicyChange, result: 'Successful' | 'Failed') => Promise<void>;
 }
 
 /** How often a change is tried again on what another change made of the policy. */
@@ -47,15 +54,15 @@ export async function createPolicy(
     retiredAtMs: null,
     rings: ringsOf(settings, []),
   };
-  const event = { event: 'CREATED' as const, detail: describe(input), ...actor };
-  if (!(await store.policy.save(policy, event))) throw new MpeError('INTERNAL', 'a new policy id was taken');
+  if (!(await write(store, { event: 'CREATED', detail: describe(input), policy }, actor)))
+    throw new MpeError('INTERNAL', 'a new policy id was taken');
   return policy;
 }
 
 /**
  * Changes settings of a policy that is not retired.
  *
- * @throws MpeError VALUE_INVALID
+ * @throws MpeError VALUE_INVALID; POLICY_CHANGED as {@link update}
  */
 export async function changePolicy(
   store: SiteStore,
@@ -104,7 +111,8 @@ export interface PolicyChange {
 /**
  * Reads, changes and writes a policy; where another change came in between, all of it again.
  *
- * @throws MpeError VALUE_INVALID where there is no such policy, or from `change`
+ * @throws MpeError VALUE_INVALID where there is no such policy, or from `change`; POLICY_CHANGED where the
+ *   actor names another revision than the policy has
  */
 export async function update(
   store: SiteStore,
@@ -115,13 +123,22 @@ export async function update(
   for (let tries = 0; tries < TRIES; tries += 1) {
     const policy = (await store.readPolicies()).find((row) => row.policyId === policyId);
     if (policy === undefined) throw new MpeError('VALUE_INVALID', `there is no policy ${policyId}`);
+    refuseRevision(policy, actor);
     const changed = await change(policy);
     if (changed === null) return policy;
     const next = { ...changed.policy, revision: policy.revision + 1 };
-    if (await store.policy.save(next, { event: changed.event, detail: changed.detail, ...actor }))
-      return next;
+    if (await write(store, { ...changed, policy: next }, actor)) return next;
   }
   throw new MpeError('STORE_TRANSIENT', 'the policy was changed by others again and again; try again');
+}
+
+/** Writes a change with its audit row. False where another one was first. */
+async function write(store: SiteStore, change: PolicyChange, actor: PolicyActor): Promise<boolean> {
+  const { event, detail, policy } = change;
+  await actor.record?.(change, 'Successful');
+  const saved = await store.policy.save(policy, { event, detail, by: actor.by, atMs: actor.atMs });
+  if (!saved) await actor.record?.(change, 'Failed');
+  return saved;
 }
 
 /**
@@ -145,6 +162,14 @@ export async function findPolicy(store: SiteStore, idOrName: string): Promise<Po
   if (living.length > 1 || (living.length === 0 && named.length > 1))
     throw new MpeError('VALUE_INVALID', `several policies are named "${idOrName}"; give the id`);
   return one;
+}
+
+function refuseRevision(policy: PolicyRow, { revision }: PolicyActor): void {
+  if (revision === undefined || revision === policy.revision) return;
+  throw new MpeError(
+    'POLICY_CHANGED',
+    `the policy "${policy.name}" is at revision ${policy.revision}, not ${revision}: read it again, and change that`,
+  );
 }
 
 function refuseRetired(policy: PolicyRow): void {

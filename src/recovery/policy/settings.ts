@@ -15,12 +15,13 @@ const tag = z.string().regex(TAG, 'must have 1 to 64 of A-Z a-z 0-9 . _ -');
 const ringSchema = z.strictObject({
   tag,
   opens: z.enum(['BY_HAND', 'AFTER_PREVIOUS']).default('BY_HAND'),
-  failureLimit: z.int().min(0).max(1000).default(20),
+  failureLimit: z.int().min(0).max(1000).default(20).describe('Thousandths of the machines heard from'),
   soakMinutes: z.int().min(0).max(43_200).default(1440),
   rotationsPerHour: z.int().min(0).max(100_000).default(100),
 });
 
-const settingsSchema = z.strictObject({
+/** The settings of a policy, each by itself; {@link policySettings} checks them together. */
+export const settingsSchema = z.strictObject({
   name: z
     .string()
     .trim()

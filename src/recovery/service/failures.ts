@@ -54,6 +54,8 @@ function ofMpeError(error: MpeError): RecoveryProblem | null {
   if (error.code === 'VALUE_INVALID' || error.code === 'USAGE') {
     return new RecoveryProblem('VALUE_INVALID', error.message, { cause: error });
   }
+  if (error.code === 'POLICY_CHANGED')
+    return new RecoveryProblem('CONFLICT', error.message, { cause: error });
   if (error.code === 'STORE_TRANSIENT' || error.code === 'STORE_FAILED') {
     return new RecoveryProblem('STORE_UNAVAILABLE', 'The site database does not answer. Try again.', {
       cause: error,

@@ -7,6 +7,7 @@ import {
   deployPolicy,
   findPolicy,
   retirePolicy,
+  type PolicyActor,
 } from '../../../src/recovery/policy/policies.js';
 import { openRing, pauseRing, resumeRing } from '../../../src/recovery/policy/rings.js';
 import { POLICY_DEFAULTS, policySettings, policyWarnings } from '../../../src/recovery/policy/settings.js';
@@ -97,6 +98,36 @@ describe('the life of a policy', () => {
     expect(await findPolicy(store, 'P')).toMatchObject({
       ...{ mode: 'MANAGE', checkIntervalMinutes: 120, state: 'DEPLOYED', revision: 4 },
     });
+  });
+
+  test('each change is recorded before it is made, and once more where another one was first', async () => {
+    const store = await site();
+    const told: string[] = [];
+    const nothing = (): Promise<unknown> => Promise.resolve();
+    let meanwhile = nothing;
+    const actor: PolicyActor = {
+      ...anna,
+      record: async ({ event, policy }, result) => {
+        const row = (await store.readPolicies()).find((one) => one.policyId === policy.policyId);
+        told.push(`${event} ${policy.revision} ${result}, is at ${row?.revision ?? 0}`);
+        const other = meanwhile;
+        meanwhile = nothing;
+        await other();
+      },
+    };
+    const { policyId } = await createPolicy(store, { name: 'P' }, actor);
+    meanwhile = () => changePolicy(store, policyId, { checkIntervalMinutes: 120 }, anna);
+    await changePolicy(store, policyId, { mode: 'MANAGE' }, actor);
+    meanwhile = () => changePolicy(store, policyId, { checkIntervalMinutes: 150 }, anna);
+    await expect(deployPolicy(store, policyId, { ...actor, revision: 3 })).rejects.toMatchObject({
+      code: 'POLICY_CHANGED',
+    });
+    expect(told).toEqual([
+      'CREATED 1 Successful, is at 0',
+      ...['CHANGED 2 Successful, is at 1', 'CHANGED 2 Failed, is at 2', 'CHANGED 3 Successful, is at 2'],
+      ...['DEPLOYED 4 Successful, is at 3', 'DEPLOYED 4 Failed, is at 4'],
+    ]);
+    expect(await findPolicy(store, 'P')).toMatchObject({ state: 'DRAFT', checkIntervalMinutes: 150 });
   });
 });
 

@@ -1,13 +1,42 @@
-import { MpeError } from '../../../ops/errors.js';
+import { assertNever, MpeError } from '../../../ops/errors.js';
+import { redactText } from '../../../ops/redact.js';
+import { parseGuid, type Guid } from '../../../protocol/guid.js';
 import type { PolicyRow } from '../../../store/rows.js';
-import { changePolicy, createPolicy } from '../../policy/policies.js';
-import { pauseRing, resumeRing } from '../../policy/rings.js';
-import { parseGuid } from '../../../protocol/guid.js';
-import type { PolicyLine, RecoveryServices, RingLine } from '../../services.js';
+import {
+  changePolicy,
+  createPolicy,
+  deployPolicy,
+  retirePolicy,
+  type PolicyActor,
+} from '../../policy/policies.js';
+import { policyRecorder } from '../../policy/record-policy.js';
+import { openRing, pauseRing, resumeRing } from '../../policy/rings.js';
+import { policyWarnings, settingsOf } from '../../policy/settings.js';
+import type { Caller, PolicyDetail, RecoveryServices, RingChange, RingLine } from '../../services.js';
 import type { ServicesContext } from '../services-context.js';
 
-/** Policies and their rings. A new policy is a draft: it is deployed on the command line. */
-export function policyServices({ store, clock, log }: ServicesContext): RecoveryServices['policies'] {
+/** As many of the newest changes of a policy are shown. */
+const HISTORY = 50;
+
+/** Policies and their rings: the functions of the commands, each change with its audit row. */
+export function policyServices({
+  store,
+  clock,
+  log,
+  disclosure,
+}: ServicesContext): RecoveryServices['policies'] {
+  const actorOf = ({ person, source }: Caller, revision: number | null = null): PolicyActor => ({
+    ...{ by: person.name, atMs: clock.now() },
+    ...(revision === null ? {} : { revision }),
+    record: policyRecorder(disclosure, { name: person.name, source }),
+  });
+  const find = async (policyId: Guid): Promise<PolicyRow | null> =>
+    (await store.readPolicies()).find((row) => row.policyId === policyId) ?? null;
+  const saved = ({ person }: Caller, policy: PolicyRow): PolicyDetail => {
+    const { name, state, revision } = policy;
+    log.info({ event: 'policy.set', by: person.name, policy: name, state, revision });
+    return detailOf(policy);
+  };
   const rings = async (): Promise<readonly RingLine[]> => {
     const counts = await store.policy.ringCounts();
     const policies = (await store.readPolicies()).filter(({ state }) => state !== 'RETIRED');
@@ -20,48 +49,91 @@ export function policyServices({ store, clock, log }: ServicesContext): Recovery
       }),
     );
   };
+  const ringOf = async (ringId: string): Promise<RingLine> => {
+    const line = (await rings()).find((ring) => ring.ringId === ringId);
+    if (line === undefined) throw new MpeError('VALUE_INVALID', `there is no ring ${ringId.slice(0, 64)}`);
+    return line;
+  };
   return {
-    list: async () => (await store.readPolicies()).filter(({ state }) => state !== 'RETIRED').map(lineOf),
+    list: async () => (await store.readPolicies()).filter(({ state }) => state !== 'RETIRED').map(detailOf),
+    show: async (policyId) => {
+      const policy = await find(policyId);
+      if (policy === null) return null;
+      const events = await store.policy.events(policyId, HISTORY);
+      const history = events.map(({ revision, event, detail, atMs, by }) => ({
+        ...{ revision, event, detail, atMs, by },
+      }));
+      return { ...detailOf(policy), history };
+    },
+    create: async (caller, settings) => saved(caller, await createPolicy(store, settings, actorOf(caller))),
+    change: async (caller, policyId, revision, settings) => {
+      if ((await find(policyId)) === null) return null;
+      if (Object.keys(settings).length === 0)
+        throw new MpeError('VALUE_INVALID', 'the body says nothing to change: name a setting');
+      return saved(caller, await changePolicy(store, policyId, settings, actorOf(caller, revision)));
+    },
+    deploy: async (caller, policyId, revision) => {
+      if ((await find(policyId)) === null) return null;
+      return saved(caller, await deployPolicy(store, policyId, actorOf(caller, revision)));
+    },
+    retire: async (caller, policyId, revision) => {
+      if ((await find(policyId)) === null) return null;
+      return saved(caller, await retirePolicy(store, policyId, actorOf(caller, revision)));
+    },
     set: async (caller, { mode, name, ...settings }) => {
-      const actor = { by: caller.person.name, atMs: clock.now() };
+      const actor = actorOf(caller);
       const known = (await store.readPolicies()).find(
         (row) => row.state !== 'RETIRED' && row.name.toLowerCase() === name.trim().toLowerCase(),
       );
       const input = { name, mode, ...settings };
-      const saved =
+      const policy =
         known === undefined
           ? await createPolicy(store, input, actor)
           : await changePolicy(store, known.policyId, input, actor);
-      log.info({ event: 'policy.set', by: caller.person.name, policy: saved.name, revision: saved.revision });
-      return lineOf(saved);
+      return saved(caller, policy);
     },
     rings,
-    setRing: async (caller, ringId, change) => {
+    setRing: async (caller, ringId, change, reason) => {
       const [policyId = '', position = ''] = ringId.split('.');
       if (!/^\d{1,4}$/.test(position)) throw new MpeError('VALUE_INVALID', `there is no ring ${ringId}`);
-      const actor = { by: caller.person.name, atMs: clock.now() };
-      const place = [store, parseGuid(policyId), Number(position)] as const;
-      if (change === 'PAUSE') await pauseRing(...place, `paused by ${caller.person.name}`, actor);
-      else await resumeRing(...place, actor);
-      log.info({ event: 'ring.changed', by: caller.person.name, ringId, change });
-      const line = (await rings()).find((ring) => ring.ringId === ringId);
-      if (line === undefined) throw new MpeError('VALUE_INVALID', `there is no ring ${ringId}`);
-      return line;
+      const place = { policyId: parseGuid(policyId), position: Number(position) };
+      const named = `${place.policyId}.${place.position}`;
+      // Of a retired policy nothing is changed any more.
+      await ringOf(named);
+      const why = redactText(reason ?? `paused by ${caller.person.name}`);
+      await changeRing(store, place, change, why, actorOf(caller));
+      log.info({ event: 'ring.changed', by: caller.person.name, ringId: named, change });
+      return ringOf(named);
     },
   };
 }
 
-function lineOf(policy: PolicyRow): PolicyLine {
+async function changeRing(
+  store: ServicesContext['store'],
+  { policyId, position }: { readonly policyId: Guid; readonly position: number },
+  change: RingChange,
+  reason: string,
+  actor: PolicyActor,
+): Promise<PolicyRow> {
+  switch (change) {
+    case 'OPEN':
+      return openRing(store, policyId, position, actor);
+    case 'PAUSE':
+      return pauseRing(store, policyId, position, reason, actor);
+    case 'RESUME':
+      return resumeRing(store, policyId, position, actor);
+    default:
+      return assertNever(change);
+  }
+}
+
+function detailOf(policy: PolicyRow): PolicyDetail {
+  const { policyId, state, revision, rings, createdAtMs, deployedAtMs, retiredAtMs } = policy;
+  const settings = settingsOf(policy);
   return {
-    policyId: policy.policyId,
-    name: policy.name,
-    mode: policy.mode,
-    targetTag: policy.targetTag,
-    storePackages: policy.storePackages,
-    removableDrives: policy.removableDrives,
-    tpmOwnerAuth: policy.tpmOwnerAuth,
-    checkIntervalMinutes: policy.checkIntervalMinutes,
-    mbamMigration: policy.mbamMigration,
+    ...settings,
+    ...{ policyId, state, revision, rings, createdAtMs, deployedAtMs, retiredAtMs },
+    warnings: policyWarnings(settings),
   };
 }
 
