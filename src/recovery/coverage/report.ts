@@ -1,7 +1,13 @@
 import { OTHER_MANAGERS, type OtherManager } from '../../protocol/vocabulary.js';
 import type { CoverageFacts } from '../../store/policy-store.js';
 import type { PolicyRow, SiteStore } from '../../store/site-store.js';
-import { COVERAGE, COVERAGE_IDS, COVERAGE_LABELS, type CoverageDevice, type CoverageId } from './definitions.js';
+import {
+  COVERAGE,
+  COVERAGE_IDS,
+  COVERAGE_LABELS,
+  type CoverageDevice,
+  type CoverageId,
+} from './definitions.js';
 import { devicesOf } from './devices-of.js';
 
 /** A line of the report. */
