@@ -7,7 +7,13 @@
 export type JweType = 'mpe-env' | 'mpe-dk' | 'mpe-sk' | 'mpe-reply';
 /** Tokens that are signed. */
 export type JwsType =
-  'mpe-msg+jws' | 'mpe-reg+jws' | 'mpe-token+jws' | 'mpe-site+jws' | 'mpe-root+jws' | 'mpe-access+jwt' | 'mpe-audit+jws';
+  | 'mpe-msg+jws'
+  | 'mpe-reg+jws'
+  | 'mpe-token+jws'
+  | 'mpe-site+jws'
+  | 'mpe-root+jws'
+  | 'mpe-access+jwt'
+  | 'mpe-audit+jws';
 /** The exact `typ` header of a token. */
 export type TokenType = JweType | JwsType;
 
