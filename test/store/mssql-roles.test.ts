@@ -305,7 +305,9 @@ describeSqlServer('a login with the role', () => {
       'INSERT INTO dbo.MPE_KeySecrets (SecretId, Generation, Form, Content, StoredAt) VALUES (0x00, 1, 1, 0x00, SYSUTCDATETIME());',
       'DELETE FROM dbo.MPE_Audit;',
       'DELETE FROM dbo.MPE_DataKeyWraps;',
-      "UPDATE dbo.MPE_Clients SET State = 'BLOCKED';",
+      // It approves registrations that wait, for the portal; a client it never removes.
+      'DELETE FROM dbo.MPE_Clients;',
+      "UPDATE dbo.MPE_SealingKeys SET State = 'RETIRED';",
       "INSERT INTO dbo.MPE_SiteDocuments (Version, Jws, StoredAt) VALUES (9, 'x', SYSUTCDATETIME());",
     );
   }, 300_000);

@@ -85,7 +85,8 @@ GO
 
 ---------------------------------------------------------------------------------------------------
 -- Recovery service: reads secrets; writes audit, exposure, rotation and damage, and its own data key
--- (the sentinel). It stores no key and decides no message.
+-- (the sentinel); for its pages policies, registrations that waited, and who is signed in. It stores no
+-- key and decides no message.
 
 GRANT SELECT ON dbo.MPE_Migrations TO mpe_recovery;
 GRANT SELECT ON dbo.MPE_StoreCopy TO mpe_recovery;
