@@ -56,6 +56,16 @@ describe('a disclosure', () => {
     expect(JSON.stringify(desk.site.lines)).not.toContain(password(1));
   });
 
+  test('never rests on the row of an earlier request with the same id', async () => {
+    const desk = await Desk.open();
+    const pc = await desk.machine('PC-7');
+    const [first, second] = [await desk.escrow(pc, password(1)), await desk.escrow(pc, password(2))];
+    const disclosureId = newGuid();
+    expect(refusal(await desk.ask(first.keyId, { disclosureId }))).toBe('shown');
+    expect(refusal(await desk.ask(second.keyId, { disclosureId }))).toBe('AUDIT_UNAVAILABLE');
+    expect(await desk.rows()).toHaveLength(1);
+  });
+
   test('of a key that no machine has any more asks for no rotation and says so', async () => {
     const desk = await Desk.open();
     const pc = await desk.machine('PC-7');

@@ -4,9 +4,11 @@ import type { Logger } from '../../ops/log.js';
 import { redactText } from '../../ops/redact.js';
 import type { Guid } from '../../protocol/guid.js';
 import {
+  auditHash,
   auditText,
   personKey,
   type AuditEntry,
+  type AuditRow,
   type AuditWrite,
   type AuditWritten,
   type DisclosureStore,
@@ -65,13 +67,14 @@ export async function recordBy<T extends AuditWritten | null>(
   context: AuditContext,
   requestId: Guid,
   write: () => Promise<T>,
+  isOurs: (row: AuditRow) => boolean = () => true,
 ): Promise<T | Extract<AuditWritten, { kind: 'written' }>> {
   let written: T | Extract<AuditWritten, { kind: 'written' }>;
   try {
     written = await write();
   } catch (error) {
     if (!isMpeError(error)) throw error;
-    const found = await lookFor(context, requestId);
+    const found = await lookFor(context, requestId, isOurs);
     if (found === null) throw unavailable(error);
     written = found;
   }
@@ -82,8 +85,13 @@ export async function recordBy<T extends AuditWritten | null>(
 /** Writes a row and what goes with it. @throws MpeError AUDIT_UNAVAILABLE as {@link recordBy} */
 export function record(context: AuditContext, write: Omit<AuditWrite, 'withinMs'>): Promise<AuditWritten> {
   const withinMs = context.writeWithinMs ?? WRITE_WITHIN_MS;
-  return recordBy(context, write.entry.requestId, () =>
-    context.store.disclosure.writeAudit({ ...write, withinMs }),
+  const { entry } = write;
+  return recordBy(
+    context,
+    entry.requestId,
+    () => context.store.disclosure.writeAudit({ ...write, withinMs }),
+    // A row of an earlier request with the same id is no row of this one: nothing may be shown for it.
+    (row) => Buffer.compare(auditHash(entry, row.sequence, row.previousHash), row.hash) === 0,
   );
 }
 
@@ -112,6 +120,7 @@ function logRow({ log, onRow }: AuditContext, row: Extract<AuditWritten, { kind:
 async function lookFor(
   { store }: AuditContext,
   requestId: Guid,
+  isOurs: (row: AuditRow) => boolean,
 ): Promise<Extract<AuditWritten, { kind: 'written' }> | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<null>((resolve) => {
@@ -119,7 +128,8 @@ async function lookFor(
   });
   try {
     const row = await Promise.race([store.disclosure.findAudit(requestId).catch(() => null), late]);
-    return row === null ? null : { kind: 'written', sequence: row.sequence, hash: row.hash, rotations: [] };
+    if (row === null || !isOurs(row)) return null;
+    return { kind: 'written', sequence: row.sequence, hash: row.hash, rotations: [] };
   } finally {
     clearTimeout(timer);
   }
