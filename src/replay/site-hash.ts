@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { MpeError } from '../ops/errors.js';
 import { openStore } from '../store/open-store.js';
 import { dumpLine } from '../store/site-hash.js';
@@ -32,6 +32,18 @@ export function diffDumps(a: readonly string[], b: readonly string[]): readonly 
     .map(({ sign, line }) => `${sign} ${line.replaceAll('\t', ' ')}`);
 }
 
+/** Whether a file begins as SQLite files do; only that much of it is read. */
+function isSqlite(path: string): boolean {
+  const file = openSync(path, 'r');
+  try {
+    const head = Buffer.alloc(16);
+    readSync(file, head);
+    return head.toString('latin1').startsWith('SQLite format 3');
+  } finally {
+    closeSync(file);
+  }
+}
+
 /**
  * Reads a side of a diff: an SQLite site database, or a dump that `mpe site dump` wrote.
  *
@@ -39,8 +51,7 @@ export function diffDumps(a: readonly string[], b: readonly string[]): readonly 
  */
 export async function readSide(path: string): Promise<readonly string[]> {
   if (!existsSync(path)) throw new MpeError('USAGE', `${path} is not there`);
-  const head = readFileSync(path).subarray(0, 16).toString('latin1');
-  if (head.startsWith('SQLite format 3')) {
+  if (isSqlite(path)) {
     const store = await openStore({ kind: 'sqlite', path }, { readOnly: true });
     try {
       return await dumpOf(store);

@@ -1,14 +1,15 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openStore } from '../../src/store/open-store.js';
+import { readApart } from '../support/read-apart.js';
 import { Home } from './mpe.js';
 
 /** How many pieces of a wrapped key lie in the database's files, be they whole or scattered. */
 function piecesIn(home: Home, wrapped: string): number {
   const files = readdirSync(dirname(home.database)).filter((name) => name.startsWith('site.db'));
   expect(files).toContain('site.db');
-  const bytes = files.map((name) => readFileSync(join(dirname(home.database), name)));
+  const bytes = files.map((name) => readApart(join(dirname(home.database), name)));
   // The header of the token is in every other key as well.
   const secret = wrapped.split('.').slice(1).join('.');
   const pieces = Array.from({ length: Math.floor(secret.length / 24) }, (_, n) =>

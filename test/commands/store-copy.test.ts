@@ -9,6 +9,7 @@ import { newMssql } from '../store/copy/databases.js';
 import { fillEveryTable, fillMany } from '../store/copy/fill.js';
 import { T0 } from '../store/world.js';
 import { MAIN } from '../support/engine-process.js';
+import { readApart } from '../support/read-apart.js';
 import { describeSqlServer } from '../support/sqlserver.js';
 import { tempFolder } from '../support/temp.js';
 import { escrow, password, TestSite, volume } from '../workers/support.js';
@@ -76,7 +77,7 @@ async function inspect(url: string): Promise<{ hash: string; verified: Ran }> {
 describe('mpe store copy', () => {
   test('moves a site: the same hash, every secret opens, and it says what to do next', async () => {
     const [from, to] = [sqlite(join(folder, 'site.db')), sqlite(join(tempFolder(), 'new.db'))];
-    const before = readFileSync(join(folder, 'site.db'));
+    const before = readApart(join(folder, 'site.db'));
     const ran = await copy(from, to);
     expect(ran.code, ran.stderr).toBe(0);
     const [was, is] = [await inspect(from), await inspect(to)];
@@ -89,7 +90,7 @@ describe('mpe store copy', () => {
     // Plain lines where there is no terminal.
     expect(ran.stderr).toMatch(/^copying: \d+ of \d+ rows/m);
     expect(ran.stderr).not.toContain('\u001b');
-    expect(readFileSync(join(folder, 'site.db')).equals(before)).toBe(true);
+    expect(readApart(join(folder, 'site.db')).equals(before)).toBe(true);
 
     const again = await copy(from, to);
     expect(again.stdout).toContain('nothing was done');

@@ -1,4 +1,5 @@
-import { statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { closeSync, existsSync, openSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it } from 'vitest';
@@ -7,6 +8,7 @@ import { apply } from '../../src/store/sqlite/apply.js';
 import { classify } from '../../src/store/sqlite/classify.js';
 import { Connection } from '../../src/store/sqlite/connection.js';
 import { retryBusy } from '../../src/store/sqlite/retry-busy.js';
+import { migrateSqlite } from '../../src/store/sqlite/schema-state.js';
 import { tempFolder } from '../support/temp.js';
 import { escrow } from './conformance/commits.js';
 import { candidate, register, siteSeed, testPlanner } from './world.js';
@@ -34,6 +36,34 @@ describe('a full disk', () => {
     expect(apply(connection, plans).every((result) => result.kind === 'applied')).toBe(true);
     expect(await store.counts()).toMatchObject({ outcomes: 64, keys: 64 });
     connection.close();
+    await store.close();
+  });
+});
+
+/** Opens and closes the database in another process. */
+function openElsewhere(path: string): void {
+  const program = `
+    const Database = require('better-sqlite3');
+    const database = new Database(process.argv[1]);
+    database.prepare('SELECT COUNT(*) FROM MPE_Site').get();
+    database.close();`;
+  execFileSync(process.execPath, ['-e', program, path]);
+}
+
+describe('the lock of an open store on its file', () => {
+  // POSIX drops every lock that a process has on a file when the process closes any handle of that
+  // file, also one that SQLite knows nothing of. When those on the file and on its index are gone,
+  // another process thinks itself the last one and deletes the write-ahead log under us.
+  it('stays when the process opens the database once more', async () => {
+    const path = join(tempFolder('mpe-twice-'), 'site.db');
+    const store = await openStore({ kind: 'sqlite', path });
+    await store.createSite(siteSeed());
+    await (await openStore({ kind: 'sqlite', path })).close();
+    expect(await migrateSqlite(path, 1)).toEqual([]);
+    // Without the lock on the index, that on the file is alone in keeping the log.
+    closeSync(openSync(`${path}-shm`, 'r'));
+    openElsewhere(path);
+    expect(existsSync(`${path}-wal`)).toBe(true);
     await store.close();
   });
 });

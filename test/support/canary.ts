@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseRecoveryPassword } from '../../src/protocol/recovery-password.js';
+import { readApart } from './read-apart.js';
 
 /** Where a secret was found, and in which spelling. */
 export interface CanaryHit {
@@ -78,7 +79,7 @@ export function readAll(folders: readonly string[]): Map<string, Buffer> {
   for (const folder of folders)
     for (const file of statSync(folder).isFile() ? [folder] : filesBelow(folder)) {
       try {
-        contents.set(file, readFileSync(file));
+        contents.set(file, readApart(file));
       } catch {
         // Gone while we looked.
       }

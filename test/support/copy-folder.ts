@@ -1,18 +1,13 @@
-import { chmodSync, cpSync, lstatSync, readdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { execFileSync } from 'node:child_process';
+import { lstatSync, mkdirSync } from 'node:fs';
+import { dirname } from 'node:path';
 
-/** Copies a file or folder with its modes; Node from 22 on gives copied folders the default mode. */
+/**
+ * Copies a file, or what is in a folder, with its modes; Node from 22 on gives copied folders the
+ * default mode. Another process does it, as a database may be among them (see read-apart.ts).
+ */
 export function copyWithModes(from: string, to: string): void {
-  cpSync(from, to, { recursive: true });
-  keepModes(from, to);
-}
-
-function keepModes(from: string, to: string): void {
-  const stat = lstatSync(from);
-  if (stat.isSymbolicLink()) return;
-  chmodSync(to, stat.mode & 0o777);
-  if (!stat.isDirectory()) return;
-  for (const name of readdirSync(from)) {
-    if (!lstatSync(join(from, name)).isSocket()) keepModes(join(from, name), join(to, name));
-  }
+  const folder = lstatSync(from).isDirectory();
+  mkdirSync(folder ? to : dirname(to), { recursive: true });
+  execFileSync('cp', ['-Rp', folder ? `${from}/.` : from, to]);
 }

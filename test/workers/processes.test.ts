@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import Database from 'better-sqlite3';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { MessageReply } from '../../src/protocol/client-message.js';
 import { newGuid } from '../../src/protocol/guid.js';
 import { messageJobId } from '../../src/queue/index.js';
 import { filesBelow, spellingsOfPassword } from '../support/canary.js';
+import { readApart } from '../support/read-apart.js';
 import { TestRedis } from '../support/redis.js';
 import { Gateway, kill, MpeProcess, until } from './runtime-support.js';
 import { checkIn, escrow, password, TestSite, volume, type Sent, type TestClient } from './support.js';
@@ -155,7 +155,7 @@ test('a canary password is nowhere but sealed or encrypted, at trace level, what
   ];
   await Promise.all(await new Gateway(site, redis).send(...messages));
   const files = [...filesBelow(redis.folder), ...filesBelow(site.folder)].filter((f) => !f.endsWith('.sock'));
-  const texts = files.map((file) => ({ file, bytes: readFileSync(file) }));
+  const texts = files.map((file) => ({ file, bytes: readApart(file) }));
   const hits = [canary, ` ${bad}`.trim()].flatMap((text) => {
     const forms = text === canary ? spellingsOfPassword(text) : new Map([['text', Buffer.from(text)]]);
     return [...forms].flatMap(([form, bytes]) =>

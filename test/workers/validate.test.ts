@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { Body, ReplyStatement } from '../../src/protocol/client-message.js';
 import { guidToBytes, newGuid, type Guid } from '../../src/protocol/guid.js';
 import type { PolicyRow } from '../../src/store/site-store.js';
+import { readApart } from '../support/read-apart.js';
 import { checkIn, escrow, password, statementOf, TestSite, volume } from './support.js';
 
 let site: TestSite;
@@ -282,7 +282,7 @@ test('a recovery password inside a label or an error text does not reach the dat
     expect((await pipeline.processMessage(sent.job, { alone: true })).reply.disposition).toBe('COMMITTED');
   }
   const stored = ['site.db', 'site.db-wal']
-    .map((name) => readFileSync(join(own.folder, name), 'latin1'))
+    .map((name) => readApart(join(own.folder, name)).toString('latin1'))
     .join();
   expect(stored).toContain('tool said [redacted]');
   expect(stored).not.toContain(leaked);

@@ -1,9 +1,9 @@
-import { closeSync, existsSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { existsSync } from 'node:fs';
 import type { Clock } from '../../ops/clock.js';
 import { MpeError } from '../../ops/errors.js';
 import { Connection } from './connection.js';
 import { refuseUnfinishedCopy } from './copy-record.js';
+import { makeFile } from './make-file.js';
 import { checkSchema, loadMigrations, migrate } from './migrate.js';
 import { retryBusy } from './retry-busy.js';
 import { SqliteStore } from './sqlite-store.js';
@@ -44,10 +44,7 @@ export async function openSqliteConnection(
       `there is no site database at ${path}: run \`mpe site init\` first`,
     );
   }
-  if (!options.readOnly) {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, 'a', 0o600));
-  }
+  if (!options.readOnly) makeFile(path);
   const migrations = loadMigrations();
   const connection = await retryBusy(
     'opening the site database',

@@ -1,6 +1,5 @@
-import { closeSync, openSync, mkdirSync } from 'node:fs';
-import { dirname } from 'node:path';
 import { Connection } from './connection.js';
+import { makeFile } from './make-file.js';
 import { checkSchema, hasSchema, loadMigrations, migrate } from './migrate.js';
 import { retryBusy } from './retry-busy.js';
 
@@ -35,8 +34,7 @@ export async function readSqliteSchema(
  * @throws MpeError SCHEMA_MISMATCH as `migrate`
  */
 export async function migrateSqlite(path: string, nowMs: number, folder?: string): Promise<number[]> {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  closeSync(openSync(path, 'a', 0o600));
+  makeFile(path);
   return withConnection(path, false, 'migrating the site database', (connection) =>
     migrate(connection, loadMigrations(folder), nowMs),
   );
