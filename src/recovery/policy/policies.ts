@@ -187,7 +187,11 @@ async function refuseTakenName(store: SiteStore, name: string, except: Guid | nu
       policy.state !== 'RETIRED' &&
       policy.name.toLowerCase() === name.toLowerCase(),
   );
-  if (taken) throw new MpeError('VALUE_INVALID', `name: a policy "${name}" is there already`);
+  if (taken)
+    throw new MpeError(
+      'VALUE_INVALID',
+      `name: a policy "${name}" is there already; give another name, or change that one`,
+    );
 }
 
 /** What was said, for the history. */

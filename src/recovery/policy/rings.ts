@@ -1,4 +1,5 @@
 import { MpeError } from '../../ops/errors.js';
+import { redactText } from '../../ops/redact.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { PolicyRing, PolicyRow, SiteStore } from '../../store/site-store.js';
 import { update, type PolicyActor } from './policies.js';
@@ -43,7 +44,8 @@ export function pauseRing(
     if (ring.state === 'PAUSED') return null;
     if (ring.state === 'CLOSED')
       throw new MpeError('VALUE_INVALID', `ring ${position} is closed: there is nothing to pause`);
-    const pauseReason = reason.slice(0, 500);
+    // People paste what they see on a screen; history, audit and lists are read by many.
+    const pauseReason = redactText(reason).slice(0, 500);
     const paused: PolicyRing = { ...ring, state: 'PAUSED', pausedAtMs: actor.atMs, pauseReason };
     return {
       event: 'RING_PAUSED',
@@ -81,7 +83,7 @@ function ringAt(policy: PolicyRow, position: number): PolicyRing {
   throw new MpeError(
     'VALUE_INVALID',
     rings === 0
-      ? `the policy "${policy.name}" has no rings; give it some with "mpe policy set --rings"`
+      ? `the policy "${policy.name}" has no rings; give it some with "mpe policy set --ring …"`
       : `the policy "${policy.name}" has the rings 1 to ${rings}`,
   );
 }

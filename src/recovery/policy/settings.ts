@@ -9,34 +9,44 @@ export const TAG = /^[A-Za-z0-9._-]{1,64}$/;
 /** Below this many minutes a client may be told out of date for a moment; the original warns too. */
 export const SHORT_INTERVAL_MINUTES = 60;
 
-const tag = z.string().regex(TAG, 'must have 1 to 64 of A-Z a-z 0-9 . _ -');
+const TAG_RULE = 'must have 1 to 64 of A-Z a-z 0-9 . _ -';
+const tag = z.string(TAG_RULE).regex(TAG, TAG_RULE);
+const yesOrNo = z.boolean('must be true or false');
+
+/** A whole number within bounds; whatever is wrong with it, the bounds are what helps. */
+function whole(min: number, max: number, of: string): z.ZodInt {
+  const error = `must be a whole number from ${min} to ${max} (${of})`;
+  return z.int(error).min(min, error).max(max, error);
+}
 
 /** What a person says of a ring. */
 const ringSchema = z.strictObject({
   tag,
-  opens: z.enum(['BY_HAND', 'AFTER_PREVIOUS']).default('BY_HAND'),
-  failureLimit: z.int().min(0).max(1000).default(20).describe('Thousandths of the machines heard from'),
-  soakMinutes: z.int().min(0).max(43_200).default(1440),
-  rotationsPerHour: z.int().min(0).max(100_000).default(100),
+  opens: z.enum(['BY_HAND', 'AFTER_PREVIOUS'], 'must be BY_HAND or AFTER_PREVIOUS').default('BY_HAND'),
+  failureLimit: whole(0, 1000, 'thousandths of the machines heard from')
+    .default(20)
+    .describe('Thousandths of the machines heard from'),
+  soakMinutes: whole(0, 43_200, 'minutes').default(1440),
+  rotationsPerHour: whole(0, 100_000, 'rotations').default(100),
 });
 
 /** The settings of a policy, each by itself; {@link policySettings} checks them together. */
 export const settingsSchema = z.strictObject({
   name: z
-    .string()
+    .string('must be text of 1 to 256 characters')
     .trim()
     .min(1, 'must not be empty')
     .max(256, 'must have at most 256 characters')
     .regex(/^[^\p{Cc}]*$/u, 'must be plain text'),
-  mode: z.enum(POLICY_MODES),
+  mode: z.enum(POLICY_MODES, `must be one of ${POLICY_MODES.join(', ')}`),
   targetTag: tag.nullable(),
-  storePackages: z.boolean(),
-  removableDrives: z.boolean(),
-  tpmOwnerAuth: z.boolean(),
-  checkIntervalMinutes: z.int().min(1).max(2880),
-  mbamMigration: z.boolean(),
-  rotateBesideOthers: z.boolean(),
-  rings: z.array(ringSchema).max(100, 'must have at most 100 rings'),
+  storePackages: yesOrNo,
+  removableDrives: yesOrNo,
+  tpmOwnerAuth: yesOrNo,
+  checkIntervalMinutes: whole(1, 2880, 'minutes'),
+  mbamMigration: yesOrNo,
+  rotateBesideOthers: yesOrNo,
+  rings: z.array(ringSchema, 'must be a list of rings').max(100, 'must have at most 100 rings'),
 });
 
 /** The settings of a policy that people choose. */
@@ -66,11 +76,21 @@ export const POLICY_DEFAULTS: Omit<PolicySettings, 'name'> = {
  */
 export function policySettings(input: unknown): PolicySettings {
   const parsed = settingsSchema.safeParse(input);
-  const problems = parsed.success
-    ? together(parsed.data)
-    : parsed.error.issues.map(({ path, message }) => `${path.map(String).join('.') || 'policy'}: ${message}`);
+  const problems = parsed.success ? together(parsed.data) : parsed.error.issues.map(problemOf);
   if (parsed.success && problems.length === 0) return parsed.data;
   throw new MpeError('VALUE_INVALID', `the policy has problems:\n  ${problems.join('\n  ')}`);
+}
+
+/** `ring 2, soakMinutes: …`: where it is, as people count, and what it must be. */
+function problemOf(issue: z.core.$ZodIssue): string {
+  const [first, at, ...inner] = issue.path.map(String);
+  const where =
+    first === 'rings' && at !== undefined
+      ? [`ring ${Number(at) + 1}`, ...inner].join(', ')
+      : (first ?? 'policy');
+  if (issue.code !== 'unrecognized_keys') return `${where}: ${issue.message}`;
+  const known = Object.keys((first === 'rings' ? ringSchema : settingsSchema).shape);
+  return `${where}: ${issue.keys.map((key) => `"${key}"`).join(', ')} is not known; it may have ${known.join(', ')}`;
 }
 
 /** Problems of values that are right one by one. */
@@ -78,13 +98,16 @@ function together(settings: PolicySettings): string[] {
   const problems: string[] = [];
   const tags = settings.rings.map((ring) => ring.tag);
   const twice = tags.find((one, i) => tags.indexOf(one) !== i);
-  if (twice !== undefined) problems.push(`rings: the tag ${twice} is in two rings`);
+  if (twice !== undefined)
+    problems.push(`rings: the tag ${twice} is in two rings; each ring needs a tag of its own`);
   if (settings.rings.length > 0 && settings.targetTag !== null)
-    problems.push('targetTag: a policy with rings has their tags as its targets; leave the one tag away');
+    problems.push(
+      'targetTag: a policy with rings has their tags as its targets; leave the one tag away (--all-clients)',
+    );
   if (settings.mbamMigration && settings.mode !== 'MANAGE')
-    problems.push('mbamMigration: rotates keys by itself, which needs the mode MANAGE');
+    problems.push('mbamMigration: rotates keys by itself, which needs the mode MANAGE (--mode manage)');
   if (settings.mbamMigration && settings.rings.length === 0)
-    problems.push('mbamMigration: needs rings, so that not every machine rotates at once');
+    problems.push('mbamMigration: needs rings, so that not every machine rotates at once (--ring)');
   return problems;
 }
 

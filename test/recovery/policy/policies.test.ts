@@ -38,7 +38,10 @@ describe('settings', () => {
     [{ rings: [{ tag: 'a' }], targetTag: 'b' }, /a policy with rings/],
     [{ mbamMigration: true }, /MANAGE/],
     [{ mbamMigration: true, mode: 'MANAGE' }, /needs rings/],
-    [{ rings: [{ tag: 'a', failureLimit: 1001 }] }, /rings\.0\.failureLimit/],
+    [
+      { rings: [{ tag: 'a', failureLimit: 1001 }] },
+      /ring 1, failureLimit: must be a whole number from 0 to 1000/,
+    ],
   ])('refuse %j', (change, text) => {
     expect(() => policySettings({ ...POLICY_DEFAULTS, name: 'P', ...change })).toThrow(text);
   });
