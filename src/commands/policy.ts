@@ -1,35 +1,13 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { clockOf, loadConfig } from '../config/index.js';
+import { loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
 import type { PolicyActor } from '../recovery/policy/policies.js';
-import type { PolicySettingsInput } from '../recovery/policy/settings.js';
 import type { PolicyRow, SiteStore } from '../store/site-store.js';
 import { group } from './group.js';
-import { numberOption } from './number-option.js';
-import { operatorName } from './operator-name.js';
 import { print, printJson, table, time, warn } from './output.js';
+import { inputOf, settingOptions, type PolicyFlags } from './policy-options.js';
 import { policyLines, targetOf } from './policy-text.js';
-import { ringOption } from './ring-option.js';
 import { requireSite, withStore } from './with-store.js';
-
-/** Options as commander gives them. */
-interface Flags {
-  readonly name?: string;
-  readonly mode?: 'OBSERVE' | 'ESCROW' | 'MANAGE';
-  readonly tag?: string;
-  readonly allClients?: true;
-  readonly recoveryInformation?: string;
-  readonly removableDrives?: boolean;
-  readonly tpm?: boolean;
-  readonly checkInterval?: number;
-  readonly mbamMigration?: boolean;
-  readonly rotateBesideOthers?: boolean;
-  readonly ring?: readonly ReturnType<typeof ringOption>[];
-  readonly rings?: false;
-  readonly file?: string;
-  readonly json: boolean;
-}
 
 /** `mpe policy create|set|show|list|deploy|retire`. */
 export function register(program: Command): void {
@@ -38,10 +16,17 @@ export function register(program: Command): void {
     'policy',
     'BitLocker management policies: what the site takes, and from whom',
   );
-  settings(policy.command('create').description('make a policy; it applies to nobody until it is deployed'))
-    .argument('<name>', 'its name')
+  settingOptions(
+    policy.command('create').description('make a policy; it applies to nobody until it is deployed'),
+  )
+    .argument('<name>', 'its name, at most 256 characters')
+    .addHelpText(
+      'after',
+      '\nWhere nothing else is said: escrow, all clients, PasswordAndPackage, removable drives and TPM owner' +
+        '\nauthorizations taken, a check-in every 90 minutes, no MBAM migration, never rotated beside others.',
+    )
     .action(create);
-  settings(
+  settingOptions(
     policy.command('set').description('change settings; each client learns of it at its next check-in'),
   )
     .argument('<policy>', 'name or id')
@@ -63,102 +48,23 @@ export function register(program: Command): void {
     .description('let a policy apply: it turns the recovery service on for its clients')
     .argument('<policy>', 'name or id')
     .option('--json', 'print it as JSON', false)
-    .action((name: string, flags: Flags) => change(name, flags, 'deployPolicy'));
+    .action((name: string, flags: PolicyFlags) => change(name, flags, 'deployPolicy'));
   policy
     .command('retire')
     .description('end a policy, for good')
     .argument('<policy>', 'name or id')
     .option('--json', 'print it as JSON', false)
-    .action((name: string, flags: Flags) => change(name, flags, 'retirePolicy'));
+    .action((name: string, flags: PolicyFlags) => change(name, flags, 'retirePolicy'));
 }
 
-function settings(command: Command): Command {
-  return command
-    .option('--mode <mode>', 'observe, escrow or manage', modeOption)
-    .option('--tag <tag>', 'only for clients with this tag')
-    .option('--all-clients', 'for every client')
-    .option('--recovery-information <what>', 'PasswordAndPackage or PasswordOnly')
-    .option('--removable-drives', 'take keys of removable drives')
-    .option('--no-removable-drives', 'refuse them')
-    .option('--tpm', 'take TPM owner authorizations')
-    .option('--no-tpm', 'refuse them')
-    .option(
-      '--check-interval <minutes>',
-      'minutes between check-ins, 1 to 2880',
-      numberOption('--check-interval', 1, 2880),
-    )
-    .option('--mbam-migration', 'replace keys that MBAM had before, paced by the rings (needs manage)')
-    .option('--no-mbam-migration', 'leave them')
-    .option('--rotate-beside-others', 'rotate although MBAM, group policy or Intune manages a machine too')
-    .option('--no-rotate-beside-others', 'never rotate there')
-    .option(
-      '--ring <tag[,opens=after-previous][,limit=2%][,soak=24h][,per-hour=100]>',
-      'a ring of targets; several in their order; rings that are not named go',
-      (text: string, before: readonly ReturnType<typeof ringOption>[] | undefined) => [
-        ...(before ?? []),
-        ringOption(text),
-      ],
-    )
-    .option('--no-rings', 'without rings')
-    .option('--file <path>', 'settings as JSON, e.g. of "mpe policy show --json"; options come after them')
-    .option('--json', 'print it as JSON', false);
-}
-
-function modeOption(text: string): NonNullable<Flags['mode']> {
-  const mode = (['OBSERVE', 'ESCROW', 'MANAGE'] as const).find((word) => word === text.toUpperCase());
-  if (mode !== undefined) return mode;
-  throw new MpeError('USAGE', '--mode must be observe, escrow or manage');
-}
-
-function storePackages(text: string): boolean {
-  if (/^PasswordAndPackage$/i.test(text)) return true;
-  if (/^PasswordOnly$/i.test(text)) return false;
-  throw new MpeError('USAGE', '--recovery-information must be PasswordAndPackage or PasswordOnly');
-}
-
-/** What the options say; what they leave out stays. */
-function inputOf(flags: Flags): PolicySettingsInput {
-  if (flags.tag !== undefined && flags.allClients === true)
-    throw new MpeError('USAGE', 'give --tag or --all-clients, not both');
-  return {
-    ...(flags.file === undefined ? {} : fromFile(flags.file)),
-    ...(flags.name === undefined ? {} : { name: flags.name }),
-    ...(flags.mode === undefined ? {} : { mode: flags.mode }),
-    ...(flags.tag === undefined ? {} : { targetTag: flags.tag }),
-    ...(flags.allClients === true ? { targetTag: null } : {}),
-    ...(flags.recoveryInformation === undefined
-      ? {}
-      : { storePackages: storePackages(flags.recoveryInformation) }),
-    ...(flags.removableDrives === undefined ? {} : { removableDrives: flags.removableDrives }),
-    ...(flags.tpm === undefined ? {} : { tpmOwnerAuth: flags.tpm }),
-    ...(flags.checkInterval === undefined ? {} : { checkIntervalMinutes: flags.checkInterval }),
-    ...(flags.mbamMigration === undefined ? {} : { mbamMigration: flags.mbamMigration }),
-    ...(flags.rotateBesideOthers === undefined ? {} : { rotateBesideOthers: flags.rotateBesideOthers }),
-    ...(flags.rings === false ? { rings: [] } : {}),
-    ...(flags.ring === undefined ? {} : { rings: [...flags.ring] }),
-  };
-}
-
-function fromFile(path: string): PolicySettingsInput {
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (cause) {
-    throw new MpeError('USAGE', `${path} cannot be read as JSON`, { cause });
-  }
-  const value = typeof json === 'object' && json !== null && 'settings' in json ? json.settings : json;
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
-  throw new MpeError('USAGE', `${path} holds no settings: it must be an object`);
-}
-
-async function create(name: string, flags: Flags): Promise<void> {
+async function create(name: string, flags: PolicyFlags): Promise<void> {
   await changing(flags, async (store, actor) => {
     const { createPolicy } = await import('../recovery/policy/policies.js');
     return createPolicy(store, { ...inputOf(flags), name }, actor);
   });
 }
 
-async function set(name: string, flags: Flags): Promise<void> {
+async function set(name: string, flags: PolicyFlags): Promise<void> {
   await changing(flags, async (store, actor) => {
     const { changePolicy, findPolicy } = await import('../recovery/policy/policies.js');
     const input = inputOf(flags);
@@ -167,7 +73,7 @@ async function set(name: string, flags: Flags): Promise<void> {
   });
 }
 
-async function change(name: string, flags: Flags, how: 'deployPolicy' | 'retirePolicy'): Promise<void> {
+async function change(name: string, flags: PolicyFlags, how: 'deployPolicy' | 'retirePolicy'): Promise<void> {
   await changing(flags, async (store, actor) => {
     const policies = await import('../recovery/policy/policies.js');
     return policies[how](store, (await policies.findPolicy(store, name)).policyId, actor);
@@ -176,15 +82,14 @@ async function change(name: string, flags: Flags, how: 'deployPolicy' | 'retireP
 
 /** Runs a change and prints what it made, with warnings on standard error. */
 async function changing(
-  flags: Flags,
+  flags: PolicyFlags,
   work: (store: SiteStore, actor: PolicyActor) => Promise<PolicyRow>,
 ): Promise<void> {
   const config = loadConfig();
   const { policyWarnings, settingsOf } = await import('../recovery/policy/settings.js');
+  const { policyActor } = await import('./policy-actor.js');
   await withStore(config, async (store) => {
-    const site = await requireSite(store);
-    const actor = { by: operatorName(), atMs: clockOf(config, site.testSite).now() };
-    const policy = await work(store, actor);
+    const policy = await work(store, policyActor(config, store, await requireSite(store)));
     for (const warning of policyWarnings(settingsOf(policy))) warn(`WARNING: ${warning}`);
     if (flags.json) printJson(jsonOf(policy, settingsOf(policy)));
     else {

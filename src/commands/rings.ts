@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import { clockOf, loadConfig } from '../config/index.js';
+import { loadConfig } from '../config/index.js';
 import type { PolicyActor } from '../recovery/policy/policies.js';
 import type * as RingRule from '../recovery/policy/rings.js';
 import type { RingCounts } from '../store/policy-store.js';
@@ -7,7 +7,6 @@ import type { PolicyRing, PolicyRow, SiteStore } from '../store/site-store.js';
 import { MpeError } from '../ops/errors.js';
 import { group } from './group.js';
 import { numberOption } from './number-option.js';
-import { operatorName } from './operator-name.js';
 import { print, printJson, table, time } from './output.js';
 import { opensText } from './policy-text.js';
 import { requireSite, withStore } from './with-store.js';
@@ -85,9 +84,9 @@ async function change(
 ): Promise<void> {
   const config = loadConfig();
   const rule = await import('../recovery/policy/rings.js');
+  const { policyActor } = await import('./policy-actor.js');
   await withStore(config, async (store) => {
-    const site = await requireSite(store);
-    const actor = { by: operatorName(), atMs: clockOf(config, site.testSite).now() };
+    const actor = policyActor(config, store, await requireSite(store));
     const policy = await work(rule, store, await policyOf(store, flags), actor);
     await tell(store, policy, policy.rings, flags.json);
   });
