@@ -2,35 +2,25 @@ import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { RegistrationSettings } from '../config/index.js';
 import type { Clock } from '../ops/clock.js';
-import { assertNever, isMpeError, MpeError } from '../ops/errors.js';
+import { assertNever, isMpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
 import { MBAM_EVENTS } from '../ops/mbam-events.js';
 import { Metrics } from '../ops/metrics.js';
 import type { MessageReply, RegistrationReply } from '../protocol/client-message.js';
 import type { Guid } from '../protocol/guid.js';
-import { LIMITS, REASON_TABLE } from '../protocol/vocabulary.js';
-import { bodyTypeWord } from '../protocol/wire-enums.js';
 import type { MessageJob, RegistrationJob } from '../queue/index.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
-import type { SecretWrite, SiteStore } from '../store/site-store.js';
+import type { SiteStore } from '../store/site-store.js';
 import { announce } from './announce.js';
-import { clientGates } from './client-gates.js';
 import { GroupCommitter } from './commit.js';
 import { addDeadLetter, mayRunAgain, type DeadLetterCause } from './dead-letter.js';
-import { decodeMessage } from './decode.js';
-import type { Gates } from './gates.js';
-import { openEnvelope } from './open.js';
-import { candidateOf, planMessage, type PlanContext } from './plan.js';
-import { quarantine } from './quarantine.js';
 import { processRegistration, registrationReply } from './registration.js';
 import { leaveQuarantine } from './release-quarantine.js';
 import { answerRun, describe, type Answer, type Run } from './run.js';
-import { sealedReply, unsealedReply } from './reply.js';
+import { unsealedReply } from './reply.js';
 import { SiteContext } from './site-context.js';
-import { StageTimer } from './stage-timer.js';
-import { NOTHING_JUDGED, type Prepared, type Processed, type Refusal, type Verified } from './types.js';
-import { validate } from './validate.js';
-import { verifySignature } from './verify.js';
+import { runStages, type StagesContext } from './stages.js';
+import type { Processed } from './types.js';
 
 /** What a {@link Pipeline} is made of. */
 export interface PipelineOptions {
@@ -78,21 +68,21 @@ export class Pipeline {
   readonly metrics: Metrics;
   readonly #options: PipelineOptions;
   readonly #by: string;
-  readonly #committer: GroupCommitter;
-  readonly #poison: ReadonlySet<string>;
+  readonly #stages: StagesContext;
 
   private constructor(options: PipelineOptions, site: SiteContext, by: string) {
     this.#options = options;
     this.site = site;
     this.#by = by;
     this.metrics = options.metrics ?? new Metrics('worker', { defaults: false });
-    this.#committer = new GroupCommitter({
-      store: options.store,
-      log: options.log,
-      metrics: this.metrics,
-      groupMax: options.groupMax ?? 64,
-    });
-    this.#poison = new Set(site.current.site.testSite ? (options.poison ?? []) : []);
+    const { store, clock, log } = options;
+    const { metrics } = this;
+    this.#stages = {
+      ...{ store, clock, site, metrics, by },
+      committer: new GroupCommitter({ store, log, metrics, groupMax: options.groupMax ?? 64 }),
+      quarantineMax: options.quarantineMax ?? 100_000,
+      poison: new Set(site.current.site.testSite ? (options.poison ?? []) : []),
+    };
   }
 
   /**
@@ -135,7 +125,7 @@ export class Pipeline {
           }
           if (dead !== null && !options.alone) return { ...this.#later(job, null), verdict: 'alone' };
         }
-        run = await this.#run(job, attempt, options.signal);
+        run = await runStages(job, attempt, options.signal, this.#stages);
       } catch (error) {
         const asError = error instanceof Error ? error : new Error(String(error));
         run = { kind: isMpeError(error) && error.retryable ? 'transient' : 'failed', error: asError };
@@ -245,160 +235,6 @@ export class Pipeline {
       written: false,
       cause: error === null ? '' : describe(error),
     };
-  }
-
-  async #run(job: MessageJob, attempt: number, signal: AbortSignal | undefined): Promise<Run> {
-    const { store, clock } = this.#options;
-    const timer = new StageTimer(clock, this.#by, this.metrics);
-    timer.received(job.receivedAtMs, job.gatewayId);
-
-    const opened = await timer.run('open', () => openEnvelope(job.sealed, this.site));
-    if (opened.kind === 'refused') return this.#refuse(job, opened);
-    if (this.#poison.has(job.messageId)) process.kill(process.pid, 'SIGKILL');
-
-    const verified = await timer.run('verify', () => verifySignature(opened.jws, job.clientId, store));
-    if (verified.kind === 'refused') return this.#refuse(job, verified);
-
-    const prepared = await this.#prepare(job, verified, timer, attempt);
-    if (prepared.kind === 'refused') return this.#refuse(job, prepared);
-    if (signal?.aborted === true) throw new MpeError('QUEUE_UNAVAILABLE', 'the job was taken over');
-    if (prepared.quarantined) return this.#quarantineSealed(job, prepared.value, prepared.gates);
-
-    const candidate = candidateOf(prepared.value);
-    const result = await this.#committer.commit(candidate, prepared.value, () =>
-      this.#planContext(prepared.value, prepared.gates),
-    );
-    switch (result.kind) {
-      case 'done':
-        return {
-          kind: 'answer',
-          ...result.reply,
-          written: result.written,
-          keysWritten: result.keysWritten,
-        };
-      case 'transient':
-      case 'failed':
-        return result;
-      default:
-        return assertNever(result);
-    }
-  }
-
-  /** Stages `decode` and `validate`. */
-  async #prepare(
-    job: MessageJob,
-    verified: Verified,
-    timer: StageTimer,
-    attempt: number,
-  ): Promise<{ kind: 'prepared'; value: Prepared; gates: Gates; quarantined: boolean } | Refusal> {
-    const { siteGuid } = this.site.current.site;
-    const gates = clientGates(this.site, verified.client);
-    const decoded = await timer.run('decode', () => decodeMessage(verified.payload, job, siteGuid));
-    if (decoded.kind === 'refused') return decoded;
-    const head = decoded.kind === 'message' ? decoded.message : decoded.head;
-    const word = bodyTypeWord(job.bodyType);
-    const base = {
-      target: {
-        clientId: job.clientId,
-        messageId: job.messageId,
-        digest: verified.digest,
-        epoch: verified.epoch,
-        replyKey: head?.replyKey ?? null,
-      },
-      rank: { epoch: verified.epoch, sequence: head?.sequence ?? 0n, digest: verified.digest },
-      bodyType: typeof word === 'number' ? ('UNKNOWN' as const) : word,
-      receivedAtMs: job.receivedAtMs,
-      attempt,
-    };
-    const blocked: Refusal | null =
-      verified.client.state === 'BLOCKED'
-        ? { kind: 'refused', reason: 'CLIENT_BLOCKED', cause: 'an operator blocked this client', kid: '' }
-        : null;
-    const refused = (refusal: Refusal, quarantined = false): ReturnType<typeof finish> =>
-      finish({ ...base, refusal, judged: NOTHING_JUDGED, stages: timer.records }, quarantined);
-    const finish = (
-      value: Prepared,
-      quarantined: boolean,
-    ): { kind: 'prepared'; value: Prepared; gates: Gates; quarantined: boolean } => ({
-      kind: 'prepared',
-      value,
-      gates,
-      quarantined,
-    });
-    if (decoded.kind !== 'message')
-      return refused(blocked ?? decoded.refusal, blocked === null && decoded.kind === 'unknown body');
-    const { message } = decoded;
-    const judged = await timer.run('validate', () =>
-      validate(message, { clientId: job.clientId, gates, fingerprintKey: this.site.fingerprintKey }),
-    );
-    const refusal = blocked ?? ('kind' in judged ? judged : null);
-    // A blocked client's message is judged all the same: what was committed before the block is
-    // still answered as such.
-    const kept = 'kind' in judged ? NOTHING_JUDGED : judged;
-    return finish({ ...base, refusal, judged: kept, stages: timer.records }, false);
-  }
-
-  #planContext(prepared: Prepared, gates: Gates): PlanContext {
-    const { site, document } = this.site.current;
-    return {
-      site: {
-        siteGuid: site.siteGuid,
-        siteDocumentVersion: document.version,
-        nowMs: this.#options.clock.now(),
-      },
-      gates,
-      by: this.#by,
-      encrypt: async (ids) => {
-        const writes: SecretWrite[] = [];
-        for (const { identity, plaintext } of prepared.judged.secrets) {
-          if (!ids.has(Buffer.from(identity.secretId).toString('hex'))) continue;
-          writes.push({ identity, content: await this.site.encrypt(identity, plaintext) });
-        }
-        return writes;
-      },
-    };
-  }
-
-  /** The answer to a message that no client's signature vouches for: unsealed. */
-  async #refuse(job: MessageJob, refusal: Refusal): Promise<Run> {
-    const { disposition, stored } = REASON_TABLE[refusal.reason];
-    const reply = unsealedReply(job.messageId, disposition, refusal.reason);
-    return stored === 'quarantine' ? this.#quarantine(job, refusal, reply) : answerRun(reply, refusal.cause);
-  }
-
-  async #quarantine(job: MessageJob, refusal: Refusal, reply: MessageReply): Promise<Run> {
-    const { store, clock, quarantineMax } = this.#options;
-    const kept = await quarantine(job, refusal, { store, clock, bound: quarantineMax ?? 100_000 });
-    if (kept !== 'full') return answerRun(reply, refusal.cause);
-    const full = unsealedReply(job.messageId, 'REJECTED', 'QUARANTINE_FULL', LIMITS.waitSeconds);
-    return answerRun(full, `quarantine is full; ${refusal.cause}`);
-  }
-
-  /** A verified message with a body that is newer than this release: kept, and answered sealed. */
-  async #quarantineSealed(job: MessageJob, prepared: Prepared, gates: Gates): Promise<Run> {
-    const { store } = this.#options;
-    const candidate = candidateOf(prepared);
-    const [facts] = await store.classify([candidate]);
-    if (facts === undefined) throw new MpeError('INTERNAL', 'the store classified nothing');
-    const context = this.#planContext(prepared, gates);
-    if (facts.outcome !== null) {
-      const decision = await planMessage(candidate, prepared, facts, context);
-      if (decision.kind === 'reply') return answerRun(decision.reply.reply, decision.reply.cause);
-    }
-    const refusal = prepared.refusal ?? { kind: 'refused', reason: 'BODY_TYPE_UNKNOWN', cause: '', kid: '' };
-    const reply = await sealedReply(prepared.target, context.site, {
-      disposition: 'QUARANTINED',
-      reason: 'BODY_TYPE_UNKNOWN',
-      volumes: [],
-      tpmOwnerAuth: null,
-      committedAtMs: null,
-      highestSequence:
-        facts.highestSequence > prepared.rank.sequence ? facts.highestSequence : prepared.rank.sequence,
-      commands: [],
-      registerAnew: facts.registerAnew || facts.sequenceTwin,
-      policy: null,
-    });
-    return this.#quarantine(job, refusal, reply);
   }
 }
 
