@@ -252,6 +252,7 @@ export interface AuditLine {
 export interface AuditFilter {
   /** Who asked, or whose machine it was; part of a name. */
   readonly user?: string;
+  /** Without `user`: who asked, somebody of the helpdesk or an end user in self-service; with it, whose name it is. */
   readonly userType?: 'helpdesk' | 'end-user';
   readonly result?: 'Successful' | 'Failed';
   readonly keyType?: string;

@@ -114,6 +114,8 @@ export interface AuditFilter {
   readonly keyType?: string;
   /** Part of the helpdesk user's name, the end user's, or (`any`) one of both. */
   readonly user?: { readonly kind: 'any' | 'helpdesk' | 'end-user'; readonly part: string };
+  /** Who asked: somebody of the helpdesk, or an end user in self-service. */
+  readonly askedBy?: 'helpdesk' | 'end-user';
   readonly keyId?: string;
   readonly machine?: string;
   /** Rows below this sequence, for the next page. */
@@ -155,6 +157,8 @@ export interface DisclosureStore {
   readOwnerAuths(clientId: Guid): Promise<readonly DisclosableSecret[]>;
   /** Clients of this name, with or without `DOMAIN\`, whatever the case; at most ten. */
   findMachines(name: string): Promise<readonly Guid[]>;
+  /** Whether a key of the volume was shown to somebody, who is named as by `personKey`. */
+  wasShownTo(actor: string, keyId: Guid, volumeId: Guid): Promise<boolean>;
   /** Keys in the current sets of these clients which they sent, by client and volume. */
   currentKeys(clientIds: readonly Guid[]): Promise<readonly CurrentKey[]>;
 

@@ -112,7 +112,9 @@ describe('roles', () => {
       [other, 'PC-OTHER', 2],
     ] as const) {
       const { keyId } = await lab.desk.escrow(client, password(n));
-      const answer = await lab.desk.ask(keyId);
+      // Of another key: who is shown one by another operation may watch its rotation.
+      const { keyId: watched } = await lab.desk.escrow(client, password(n + 10));
+      const answer = await lab.desk.ask(watched);
       if (answer.outcome !== 'shown') throw new Error(answer.detail);
       const requestId = answer.keys[0]!.rotationRequestId!;
       machines.push({ name, keyId, requestId, user: { domain: 'CORP', account: 'anna' } });
@@ -203,8 +205,47 @@ describe('roles', () => {
       ['Failed', 'Recovery Key ID', 'Recovery API'],
       ['Failed', 'Recovery Key Password', 'Recovery API'],
       ['Failed', 'Recovery Key Password', 'Recovery API'],
+      ['Successful', 'Recovery Key ID', 'Recovery API'],
       ['Successful', 'Recovery Key Password', 'Recovery API'],
     ]);
+  });
+
+  test('a helpdesk user watches the rotation of a key that they were shown, whoever asked for it first', async () => {
+    const lab = await ServiceLab.open();
+    const { keyId } = await lab.desk.escrow(await lab.desk.machine('PC-7', 'CORP\\anna'), password(1));
+    const endUser = { domain: 'CORP', account: 'anna' };
+    const asked = { keyId, reason: 'Lost PIN', endUser };
+    const [one, two] = [
+      await lab.as('CORP\\One', 'helpdesk-user'),
+      await lab.as('CORP\\two', 'helpdesk-user'),
+    ];
+    const shownTo = async (browser: Browser): Promise<string> =>
+      (await browser.post('/api/v1/keys/disclose', asked)).json().keys[0].rotationRequestId;
+    const url = `/api/v1/rotations/${await shownTo(one)}`;
+    expect([(await one.get(url)).status, (await two.get(url)).status]).toEqual([200, 404]);
+    expect(`/api/v1/rotations/${await shownTo(two)}`).toBe(url);
+    for (const browser of [one, two])
+      expect((await browser.get(url)).json()).toMatchObject({ keyId, state: 'REQUIRED' });
+  });
+
+  test('every search for keys has its row: what was listed, and what was not', async () => {
+    const lab = await ServiceLab.open();
+    const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
+    const { keyId } = await lab.desk.escrow(pc, password(1));
+    await lab.desk.escrow(pc, password(2));
+    const admin = await lab.as('CORP\\admin', 'helpdesk-administrator');
+    const user = { domain: 'CORP', account: 'anna' };
+    const digits = keyId.slice(0, 8);
+    for (const body of [{ keyId: digits, endUser: user }, { machine: 'PC-7' }, { user }, { machine: 'PC-8' }])
+      expect((await admin.post('/api/v1/keys/search', body)).status).toBe(200);
+    const rows = await lab.desk.rows();
+    expect(rows.map((row) => [row.result, row.keyId, row.machine, row.endUser, row.detail])).toEqual([
+      ['Successful', digits, '', 'CORP\\anna', '1 key ID listed'],
+      ['Successful', '', 'PC-7', '', '2 key IDs listed'],
+      ['Successful', '', '', 'CORP\\anna', '2 key IDs listed'],
+      ['Failed', '', 'PC-8', '', 'NOT_FOUND: no such machine sent a key'],
+    ]);
+    expect(new Set(rows.map(({ keyType }) => keyType))).toEqual(new Set(['Recovery Key ID']));
   });
 
   test('of a key ID that machines of others sent too, their names are for those alone who see any machine', async () => {

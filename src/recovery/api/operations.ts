@@ -56,7 +56,8 @@ export const rotationRoutes: readonly ApiRoute[] = [
       access: 'rotation.watch',
     },
     summary: 'How one rotation stands',
-    description: 'End users see those of their own machines, helpdesk users those that they caused.',
+    description:
+      'End users see those of their own machines, helpdesk users those of keys that they were shown.',
     ...{ params: byRequest, query: null, body: null, answer: rotationLine },
     run: async ({ context, caller, params }) => {
       const line = await context.services.rotations.watch(caller, params.requestId);

@@ -20,47 +20,54 @@ export interface SearchContext {
 
 /**
  * Keys by the first digits of their ID, by machine or by user. Who must name the user finds keys of that
- * user's machines alone. Refused searches, and those by digits that find nothing, stand in the audit.
+ * user's machines alone. Every search that was understood has its row in the audit, what it found or why not,
+ * and lists nothing without it.
+ *
+ * @param reason - where the caller asks for one
+ * @throws MpeError AUDIT_UNAVAILABLE
  */
 export async function searchKeys(
   context: SearchContext,
   caller: Caller,
   query: KeyQuery,
   endUser: EndUser | undefined,
+  reason = '',
 ): Promise<SearchAnswer> {
   const named = endUser !== undefined && isGiven(endUser.domain) && isGiven(endUser.account);
   const seesAny = grantOf(caller.person, 'key.search') === 'any';
   if (!seesAny && !named) {
     const detail = 'The domain and the account of the user are needed.';
-    await auditSearch(context, caller, query, endUser, `USER_REQUIRED: ${detail}`);
+    await auditSearch(context, caller, query, endUser, `USER_REQUIRED: ${detail}`, { reason });
     return { found: 'refused', refusal: 'USER_REQUIRED', detail };
   }
   const search = searchOf(query);
   if (typeof search === 'string') return { found: 'refused', refusal: 'QUERY_INVALID', detail: search };
   const answer = await listed(context, search, named ? [endUser] : undefined, seesAny);
-  if (answer.keys.length === 0 && query.by === 'key-id') {
-    await auditSearch(context, caller, query, endUser, 'NOT_FOUND: no key ID begins with these digits');
-  }
+  await auditFound(context, caller, query, endUser, {
+    ...{ ...answer, reason },
+    nothing: query.by === 'key-id' ? 'no key ID begins with these digits' : 'no such machine sent a key',
+  });
   return { found: 'keys', ...answer };
 }
 
-/** Keys of the caller's own machines. */
+/**
+ * Keys of the caller's own machines.
+ *
+ * @param unlisted - nobody is told of what is found: what is made of it has a row of its own
+ */
 export async function searchOwnKeys(
   context: SearchContext,
   caller: Caller,
   digits: string,
+  unlisted = false,
 ): Promise<SearchAnswer> {
-  const search = searchOf({ by: 'key-id', digits });
+  const query = { by: 'key-id', digits } as const;
+  const search = searchOf(query);
   if (typeof search === 'string') return { found: 'refused', refusal: 'QUERY_INVALID', detail: search };
   const answer = await listed(context, search, accountsOf(caller.person.name), false);
-  if (answer.keys.length === 0) {
-    await auditSearch(
-      context,
-      caller,
-      { by: 'key-id', digits },
-      undefined,
-      'NOT_FOUND: none of their own machines sent such a key',
-    );
+  if (answer.keys.length === 0 || !unlisted) {
+    const nothing = 'none of their own machines sent such a key';
+    await auditFound(context, caller, query, undefined, { ...answer, reason: '', nothing });
   }
   return { found: 'keys', ...answer };
 }
@@ -81,6 +88,31 @@ async function listed(
   const isTheirs = ({ clientId }: KeyHolder): boolean => theirs.has(clientId);
   return { keys: keys.map((line) => ({ ...line, holders: line.holders.filter(isTheirs) })), more };
 }
+
+/** The row of a search that was made: `Successful` where it lists key IDs. */
+async function auditFound(
+  context: SearchContext,
+  caller: Caller,
+  query: KeyQuery,
+  endUser: EndUser | undefined,
+  found: {
+    readonly keys: readonly KeyLine[];
+    readonly more: boolean;
+    readonly reason: string;
+    readonly nothing: string;
+  },
+): Promise<void> {
+  const { reason } = found;
+  const ids = new Set(found.keys.map(({ keyId }) => keyId));
+  if (ids.size === 0)
+    return auditSearch(context, caller, query, endUser, `NOT_FOUND: ${found.nothing}`, { reason });
+  const detail = listedText(ids.size, found.more);
+  return auditSearch(context, caller, query, endUser, detail, { reason, result: 'Successful' });
+}
+
+/** What a row says of a list. */
+export const listedText = (ids: number, more: boolean): string =>
+  `${ids} key ID${ids === 1 ? '' : 's'} listed${more ? ', and there are more' : ''}`;
 
 /** A row of an answered or refused look at key IDs, as the original has them. */
 export async function auditSearch(

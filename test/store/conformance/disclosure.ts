@@ -156,6 +156,12 @@ export function disclosure(make: MakeDatabase): void {
       expect(exposures).toEqual([
         { KeyId: shown.keyId, Cause: 'DISCLOSURE', AuditSequence: Number(sequence), Actor: 'contoso\\desk' },
       ]);
+      for (const [actor, keyId, isShown] of [
+        ['contoso\\desk', shown.keyId, true],
+        ['contoso\\other', shown.keyId, false],
+        ['contoso\\desk', id('key', 99), false],
+      ] as const)
+        expect(await store.disclosure.wasShownTo(actor, keyId, shown.volumeId)).toBe(isShown);
       // Shown again: the same request, by the earlier times.
       const again = written(
         await store.disclosure.writeAudit(write({ exposures: [exposure(1, 1, { deadlineMs: T0 + 10 })] })),
@@ -300,6 +306,8 @@ export function disclosure(make: MakeDatabase): void {
       expect(
         await found({ user: { kind: 'end-user', part: 'alice' }, fromMs: T0 + 3, toMs: T0 + 4 }),
       ).toEqual([3]);
+      expect(await found({ askedBy: 'end-user' })).toEqual([3]);
+      expect(await found({ askedBy: 'helpdesk', result: 'Successful' })).toEqual([1]);
       expect(await found({ machine: 'pc%' })).toEqual([2]);
       expect(await found({ keyId: id('key', 1).slice(0, 8).toUpperCase() })).toEqual([3, 1]);
       await store.close();

@@ -4,7 +4,7 @@ import { parseGuid } from '../../../protocol/guid.js';
 import { VOLUME_TYPES } from '../../../protocol/vocabulary.js';
 import type { SearchedMachine } from '../../../store/search-store.js';
 import { mustNameUser } from '../../roles.js';
-import { auditSearch } from '../../search/search-keys.js';
+import { auditSearch, listedText } from '../../search/search-keys.js';
 import type { ServiceContext } from '../../service/context.js';
 import { RecoveryProblem } from '../../service/problems.js';
 import { shownOf } from '../keys.js';
@@ -58,8 +58,17 @@ export function adminServiceRoutes(
     }
     const keys = DEVICE_KEYS.exec(path);
     if (keys !== null) {
-      const [number, { clientId }] = await deviceOf(parts, keys[1]);
+      const [number, { clientId, machineName }] = await deviceOf(parts, keys[1]);
       const found = await search.keys({ by: 'client', clientId }, { limit: MOST });
+      const ids = new Set(found.map(({ keyId }) => keyId)).size;
+      await auditSearch(
+        { search, audit: parts.audit },
+        context.callerOf(request),
+        { by: 'machine', machine: machineName },
+        undefined,
+        ids === 0 ? 'NOT_FOUND: this machine sent no key' : listedText(ids, found.length === MOST),
+        { result: ids === 0 ? 'Failed' : 'Successful' },
+      );
       return send(reply, {
         '@odata.context': contextOf(`Device(${number})/RecoveryKeys`),
         value: found.map(({ keyId, volumeType }) => ({

@@ -47,13 +47,9 @@ async function keyIds(parts: CompatibleParts, caller: Caller, soap: SoapRequest)
       'You must name the user of a machine, which this interface cannot.',
     );
   }
-  const answer = await searchKeys(search, caller, query, undefined);
+  const answer = await searchKeys(search, caller, query, undefined, reason);
   if (answer.found === 'refused') throw new RecoveryProblem('VALUE_INVALID', answer.detail);
   const ids = [...new Set(answer.keys.map(({ keyId }) => keyId))];
-  if (ids.length > 0) {
-    const result = 'Successful';
-    await auditSearch(search, caller, query, undefined, `${ids.length} key IDs listed`, { reason, result });
-  }
   return envelope(
     'GetRecoveryKeyIds',
     `xmlns:b="${ARRAYS}" xmlns:i="${INSTANCE}"`,

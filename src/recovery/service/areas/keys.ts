@@ -74,7 +74,7 @@ async function askOwn(
   const digits = (request.keyId ?? '').replaceAll(/[^0-9a-fA-F]/g, '');
   if (digits.length === 32 || request.kind === 'tpm-password-hash')
     return ask(context, caller, request, 'own');
-  const found = await searchOwnKeys(search, caller, request.keyId ?? '');
+  const found = await searchOwnKeys(search, caller, request.keyId ?? '', true);
   if (found.found === 'refused') {
     return refuse(context.disclosure, caller, request, 'REQUEST_INVALID', found.detail);
   }

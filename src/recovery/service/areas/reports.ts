@@ -24,7 +24,12 @@ function storedFilter(filter: AuditFilter): StoredFilter {
     ...(keyType === undefined ? {} : { keyType }),
     ...(fromMs === undefined ? {} : { fromMs }),
     ...(toMs === undefined ? {} : { toMs }),
-    ...(user === undefined ? {} : { user: { kind: userType ?? 'any', part: user } }),
+    // The type alone says who asked; with a name, in which column it stands.
+    ...(user === undefined
+      ? userType === undefined
+        ? {}
+        : { askedBy: userType }
+      : { user: { kind: userType ?? 'any', part: user } }),
     ...(before === undefined ? {} : { before: BigInt(before) }),
   };
 }

@@ -1,5 +1,5 @@
 import { MpeError } from '../../../ops/errors.js';
-import type { RotationStore } from '../../../store/rotation-store.js';
+import { personKey } from '../../../store/disclosure-store.js';
 import { grantOf } from '../../roles.js';
 import { abandonRotation } from '../../rotation/abandon.js';
 import { findRotation, listRotations } from '../../rotation/list.js';
@@ -77,7 +77,7 @@ export function rotationServices({
 
 /** End users and helpdesk users see the rotation of what they may have been shown, and no other. */
 async function mayWatch(
-  store: { readonly search: ServicesContext['store']['search']; readonly rotation: RotationStore },
+  store: Pick<ServicesContext['store'], 'search' | 'disclosure'>,
   { person }: Caller,
   view: RotationView,
 ): Promise<boolean> {
@@ -87,8 +87,8 @@ async function mayWatch(
     case 'any':
       return true;
     case 'named-user':
-      // Who asked for the key is known; whose machine it is was named then.
-      return view.requestedBy.toLowerCase() === person.name.toLowerCase();
+      // Who was shown the key is known, whoever's request was open already; whose machine it is was named then.
+      return store.disclosure.wasShownTo(personKey(person.name), view.keyId, view.volumeId);
     case 'own': {
       const users = accountsOf(person.name);
       const digits = view.keyId.replaceAll('-', '');

@@ -11,7 +11,15 @@ import {
   readIncidents,
 } from './incidents.js';
 import { currentKeys, findMachines } from './machines.js';
-import { auditAfter, auditHead, findAudit, readSink, saveSink, searchAudit } from './read-audit.js';
+import {
+  auditAfter,
+  auditHead,
+  findAudit,
+  readSink,
+  saveSink,
+  searchAudit,
+  wasShownTo,
+} from './read-audit.js';
 import { readKey, readOwnerAuths } from './read-secrets.js';
 import { writeAudit } from './write-audit.js';
 
@@ -28,6 +36,8 @@ export function mssqlDisclosure(
     readKey: (keyId) => run('reading a key', () => readKey(c, keyId)),
     readOwnerAuths: (clientId) => run('reading TPM owner authorizations', () => readOwnerAuths(c, clientId)),
     findMachines: (name) => run('looking for a machine', () => findMachines(c, name)),
+    wasShownTo: (actor, keyId, volumeId) =>
+      run('reading exposures', () => wasShownTo(c, actor, keyId, volumeId)),
     currentKeys: (clientIds) => run('reading current keys', () => currentKeys(c, clientIds)),
     writeAudit: (audit) => write('writing the audit', () => writeAudit(c, audit)),
     findAudit: (requestId) => run('reading the audit', () => findAudit(c, requestId)),

@@ -1,7 +1,7 @@
 import { NIL_GUID, type Guid } from '../../../protocol/guid.js';
 import type { AuditFilter, AuditHead, AuditKeyType, AuditRow, AuditSource } from '../../disclosure-store.js';
 import { again } from '../again.js';
-import { bigInteger, bytes, guidOrNull, text, time } from '../columns.js';
+import { bigInteger, bytes, guidOrNull, integer, text, time } from '../columns.js';
 import type { Connection } from '../connection.js';
 import { bigintOf, guidOf, intOf, textOf, timeOf, wordOf, type SqlParameters } from '../parameters.js';
 import { firstRow, firstSet, type Session, type SqlRow } from '../session.js';
@@ -41,6 +41,8 @@ const CONDITIONS = {
   to: 'HappenedAt < @to',
   result: 'Result = @result',
   source: 'Source = @source',
+  askedByEndUser: `Source = N'Self-Service Portal'`,
+  askedByHelpdesk: `Source <> N'Self-Service Portal'`,
   keyType: 'KeyType = @keyType',
   before: 'Sequence < @before',
   any: `(CHARINDEX(@any, LOWER(HelpdeskUser)) > 0 OR CHARINDEX(@any, LOWER(EndUser)) > 0)`,
@@ -65,13 +67,31 @@ export async function searchAudit(session: Session, filter: AuditFilter, limit: 
   }
   if (filter.keyId !== undefined) given['keyId'] = textOf(filter.keyId.toLowerCase());
   if (filter.machine !== undefined) given['machine'] = textOf(filter.machine.toLowerCase());
-  const where = Object.keys(given).map((name) => CONDITIONS[name as keyof typeof CONDITIONS]);
+  const where: string[] = Object.keys(given).map((name) => CONDITIONS[name as keyof typeof CONDITIONS]);
+  if (filter.askedBy !== undefined)
+    where.push(CONDITIONS[filter.askedBy === 'end-user' ? 'askedByEndUser' : 'askedByHelpdesk']);
   const sets = await session.query(
     `SELECT TOP (@limit) ${COLUMNS} FROM MPE_Audit
      ${where.length === 0 ? '' : `WHERE ${where.join(' AND ')}`} ORDER BY Sequence DESC`,
     { ...given, limit: intOf(limit) },
   );
   return firstSet(sets).map(auditRow);
+}
+
+/** Whether somebody was shown a key of a volume. */
+export async function wasShownTo(
+  session: Session,
+  actor: string,
+  keyId: Guid,
+  volumeId: Guid,
+): Promise<boolean> {
+  const sets = await session.query(
+    `SELECT COUNT(*) AS Shown FROM MPE_Exposures
+     WHERE KeyId = @keyId AND VolumeId = @volumeId AND Actor = @actor`,
+    { keyId: guidOf(keyId), volumeId: guidOf(volumeId), actor: textOf(actor) },
+  );
+  const row = firstRow(sets);
+  return row !== undefined && integer(row, 'Shown') > 0;
 }
 
 /** How far a sink has come. */

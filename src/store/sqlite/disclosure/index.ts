@@ -11,7 +11,15 @@ import {
   readIncidents,
 } from './incidents.js';
 import { currentKeys, findMachines } from './machines.js';
-import { auditAfter, auditHead, findAudit, readSink, saveSink, searchAudit } from './read-audit.js';
+import {
+  auditAfter,
+  auditHead,
+  findAudit,
+  readSink,
+  saveSink,
+  searchAudit,
+  wasShownTo,
+} from './read-audit.js';
 import { readKey, readOwnerAuths } from './read-secrets.js';
 import { writeAudit } from './write-audit.js';
 
@@ -22,6 +30,8 @@ export function sqliteDisclosure(c: Connection): DisclosureStore {
     readOwnerAuths: (clientId) =>
       retryBusy('reading TPM owner authorizations', () => readOwnerAuths(c, clientId)),
     findMachines: (name) => retryBusy('looking for a machine', () => findMachines(c, name)),
+    wasShownTo: (actor, keyId, volumeId) =>
+      retryBusy('reading exposures', () => wasShownTo(c, actor, keyId, volumeId)),
     currentKeys: (clientIds) => retryBusy('reading current keys', () => currentKeys(c, clientIds)),
     writeAudit: (write) => retryBusy('writing the audit', () => writeAudit(c, write), write.withinMs),
     findAudit: (requestId) => retryBusy('reading the audit', () => findAudit(c, requestId)),

@@ -42,6 +42,8 @@ export function searchAudit(c: Connection, filter: AuditFilter, limit: number): 
   if (filter.toMs !== undefined) add('HappenedAt < ?', filter.toMs);
   if (filter.result !== undefined) add('Result = ?', filter.result);
   if (filter.source !== undefined) add('Source = ?', filter.source);
+  if (filter.askedBy !== undefined)
+    add(`Source ${filter.askedBy === 'end-user' ? '=' : '<>'} 'Self-Service Portal'`);
   if (filter.keyType !== undefined) add('KeyType = ?', filter.keyType);
   if (filter.before !== undefined) add('Sequence < ?', filter.before);
   if (filter.user !== undefined) {
@@ -54,6 +56,15 @@ export function searchAudit(c: Connection, filter: AuditFilter, limit: number): 
   return c
     .all(`SELECT * FROM MPE_Audit ${conditions} ORDER BY Sequence DESC LIMIT ?`, ...values, limit)
     .map(auditRow);
+}
+
+/** Whether somebody was shown a key of a volume. */
+export function wasShownTo(c: Connection, actor: string, keyId: Guid, volumeId: Guid): boolean {
+  const row = c.get(
+    'SELECT 1 FROM MPE_Exposures WHERE KeyId = ? AND VolumeId = ? AND Actor = ? LIMIT 1',
+    ...[keyId, volumeId, actor],
+  );
+  return row !== undefined;
 }
 
 /** How far a sink has come. */
