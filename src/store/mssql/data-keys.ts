@@ -57,7 +57,8 @@ export async function insertDataKeyWraps(connection: Connection, rows: readonly 
            Thumbprint varchar(128) '$.Thumbprint', Wrapped varchar(max) '$.Wrapped',
            WrappedAt datetime2(3) '$.WrappedAt') j
          WHERE NOT EXISTS (SELECT 1 FROM MPE_DataKeyWraps t
-                           WHERE t.DataKeyId = j.DataKeyId AND t.CertificateThumbprint = j.Thumbprint)
+                           WHERE t.DataKeyId = j.DataKeyId
+                             AND t.CertificateThumbprint = j.Thumbprint COLLATE Latin1_General_BIN2)
          ORDER BY j.DataKeyId, j.Thumbprint;`,
         { rows: rowsOf(json) },
       );

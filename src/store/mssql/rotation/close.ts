@@ -40,4 +40,5 @@ const BATCH = `
   WHERE t.ClosedAt IS NULL AND (j.Round IS NULL OR t.Round = j.Round);
 
   SELECT t.RequestId FROM MPE_RotationRequests t JOIN ${CLOSURES} ON t.RequestId = j.RequestId
-  WHERE t.ClosedAt = j.ClosedAt AND t.ClosedAs = j.ClosedAs AND t.ClosedBy = ${textOfJson('j.ClosedBy')};`;
+  WHERE t.ClosedAt = j.ClosedAt AND t.ClosedAs = j.ClosedAs COLLATE Latin1_General_BIN2
+    AND t.ClosedBy = ${textOfJson('j.ClosedBy')};`;

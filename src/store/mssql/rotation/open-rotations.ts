@@ -52,7 +52,7 @@ const BATCH = `
 
   UPDATE t SET Deadline = CASE WHEN j.Deadline < t.Deadline THEN j.Deadline ELSE t.Deadline END,
     NotBefore = CASE WHEN j.NotBefore < t.NotBefore THEN j.NotBefore ELSE t.NotBefore END,
-    Origin = CASE WHEN t.Origin IN ('MIGRATION', 'POLICY') THEN j.Origin ELSE t.Origin END
+    Origin = CASE WHEN t.Origin IN ('MIGRATION', 'POLICY') THEN j.Origin COLLATE Latin1_General_BIN2 ELSE t.Origin END
   FROM MPE_RotationRequests t JOIN ${OPENINGS} ON t.VolumeId = j.VolumeId AND t.KeyId = j.KeyId
   WHERE t.ClosedAt IS NULL;
 

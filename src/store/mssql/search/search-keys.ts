@@ -53,7 +53,7 @@ function found(search: KeySearch): { readonly where: string; readonly parameters
     case 'digits': {
       const digits = searchDigits(search.digits);
       return {
-        where: `k.KeyIdPrefix = @prefix
+        where: `k.KeyIdPrefix = CAST(@prefix AS char(8))
           AND LEFT(REPLACE(LOWER(CONVERT(char(36), k.KeyId)), '-', ''), LEN(@digits)) = @digits`,
         parameters: { prefix: wordOf(digits.slice(0, 8)), digits: wordOf(digits) },
       };
@@ -77,13 +77,13 @@ function found(search: KeySearch): { readonly where: string; readonly parameters
 
 // GUIDs are ordered as text: SQL Server orders uniqueidentifier by its last bytes.
 const keysStatement = (where: string): string => `
-  SELECT TOP (@limit) KeyId, VolumeId, MIN(FirstStoredAt) AS FirstStoredAt, MAX(ProvenAt) AS LastProvenAt,
+  SELECT TOP (@limit) KeyId, VolumeId, MIN(FirstStoredAt) AS FirstStoredAt,
+    CASE WHEN MAX(ProvenAt) > MAX(FirstStoredAt) THEN MAX(ProvenAt) ELSE MAX(FirstStoredAt) END AS LastProvenAt,
     MAX(IsReadable) AS Readable, MAX(CASE WHEN Kind = 2 THEN 1 ELSE 0 END) AS HasPackage,
     CASE WHEN SUM(CASE WHEN Kind = 1 THEN 1 ELSE 0 END) > 1 THEN 1 ELSE 0 END AS Conflict
   FROM (
     SELECT k.KeyId, k.VolumeId, k.Kind, k.FirstStoredAt,
-      COALESCE((SELECT MAX(CASE WHEN p.ProvenAt > k.FirstStoredAt THEN p.ProvenAt ELSE k.FirstStoredAt END)
-                FROM MPE_KeyProofs p WHERE p.SecretId = k.SecretId), k.FirstStoredAt) AS ProvenAt,
+      (SELECT MAX(p.ProvenAt) FROM MPE_KeyProofs p WHERE p.SecretId = k.SecretId) AS ProvenAt,
       CASE WHEN k.Kind = 1 AND EXISTS (
         SELECT 1 FROM MPE_KeySecrets s WHERE s.SecretId = k.SecretId AND NOT EXISTS (
           SELECT 1 FROM MPE_SecretDamage d WHERE d.SecretId = s.SecretId AND d.Generation = s.Generation))
