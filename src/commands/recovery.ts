@@ -39,7 +39,8 @@ async function run(): Promise<void> {
     const clock = clockOf(config, site.testSite);
     recovery = await startRecovery({ config, store, log, clock });
     service = await servePortals(config, recovery, store, clock, log);
-    if (service !== null && service.tlsChain !== null) recovery.watchTls(service.tlsChain);
+    // `systemctl reload` and deploy hooks of certificate tools send it.
+    process.on('SIGHUP', () => service?.reloadTls());
     await serveOps(config, recovery, service, shutdown, log);
   } catch (error) {
     await service?.close();
@@ -57,18 +58,20 @@ async function run(): Promise<void> {
 /** The portals and the API; null where they are off. */
 async function servePortals(
   config: Config,
-  { disclosure }: RunningRecovery,
+  recovery: RunningRecovery,
   store: SiteStore,
   clock: Clock,
   log: Logger,
 ): Promise<RecoveryService | null> {
   const settings = config.recovery.service;
   if (settings.listen === null) return null;
+  const { disclosure } = recovery;
   return startRecoveryService({
     ...{ settings, store, clock, log, audit: disclosure },
     services: recoveryServices({ store, clock, log, disclosure }),
     pages: [portalPages],
     problemPage: pageProblem,
+    onTls: (chainPem) => recovery.watchTls(chainPem),
   });
 }
 

@@ -19,7 +19,7 @@ export class RecoveryExpiry {
     this.#document = document;
   }
 
-  /** The portals show this chain (PEM) until the process ends. */
+  /** The portals show this chain (PEM) from now on. */
   useTls(chainPem: string): void {
     this.#tls = tlsEnd(chainPem, 'recovery_tls');
   }

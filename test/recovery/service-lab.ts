@@ -32,7 +32,7 @@ export class ServiceLab {
   readonly service: RecoveryService;
   readonly clock: MovedClock;
   readonly issuer: PeopleIssuer | null;
-  readonly #ca: Ca;
+  readonly ca: Ca;
 
   private constructor(
     desk: Desk,
@@ -45,7 +45,7 @@ export class ServiceLab {
     this.service = service;
     this.clock = clock;
     this.issuer = issuer;
-    this.#ca = ca;
+    this.ca = ca;
   }
 
   static async open(
@@ -55,6 +55,8 @@ export class ServiceLab {
       readonly settings?: Partial<RecoveryServiceSettings>;
       /** With the portals' pages. */
       readonly pages?: boolean;
+      readonly onTls?: (chainPem: string) => void;
+      readonly lookEveryMs?: number;
     } = {},
   ): Promise<ServiceLab> {
     const desk = await Desk.open();
@@ -93,6 +95,8 @@ export class ServiceLab {
       ...{ store, clock, log, audit: disclosure },
       services: recoveryServices({ store, clock, log, disclosure }),
       pages: options.pages === true ? [portalPages] : [],
+      ...(options.onTls === undefined ? {} : { onTls: options.onTls }),
+      ...(options.lookEveryMs === undefined ? {} : { lookEveryMs: options.lookEveryMs }),
     });
     issuer?.serve(service.origin);
     onTestFinished(async () => {
@@ -103,7 +107,7 @@ export class ServiceLab {
   }
 
   browser(): Browser {
-    return new Browser(this.service.origin, this.#ca.pem);
+    return new Browser(this.service.origin, this.ca.pem);
   }
 
   async account(name: string, ...roles: Role[]): Promise<void> {

@@ -17,6 +17,7 @@ import {
   toRecoveryProblem,
 } from './failures.js';
 import { addSecurityHeaders } from './headers.js';
+import { secureOptions, type ServiceTls } from './own-tls.js';
 import { RecoveryProblem } from './problems.js';
 
 /** Time for all headers, for a whole request, for an idle connection; milliseconds. */
@@ -38,7 +39,7 @@ export interface RecoveryServerOptions {
   readonly context: ServiceContext;
   readonly access: AccessParts;
   /** PEM; null for plain HTTP behind a proxy that ends TLS. */
-  readonly tls: { readonly key: string; readonly cert: string } | null;
+  readonly tls: ServiceTls | null;
   /** Origins that a form may lead to. */
   readonly formTargets: readonly string[];
   readonly routes: readonly RouteModule[];
@@ -113,10 +114,7 @@ function makeServer(
   const made =
     tls === null
       ? createHttpServer(node, listener)
-      : createHttpsServer(
-          { ...node, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: TIMES.handshake },
-          listener,
-        );
+      : createHttpsServer({ ...node, ...secureOptions(tls), handshakeTimeout: TIMES.handshake }, listener);
   made.maxConnections = MOST_CONNECTIONS;
   made.setTimeout(60_000);
   made.on('clientError', answerBroken);

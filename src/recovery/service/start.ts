@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { Server as HttpsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import type { RecoveryServiceSettings } from '../../config/index.js';
@@ -23,6 +23,7 @@ import { signInRoutes } from '../sign-in/routes.js';
 import { Sessions } from '../sign-in/sessions.js';
 import { callerOf, heldOf, sessionOf, type AccessParts } from './access.js';
 import type { RouteModule, ServiceContext } from './context.js';
+import { OwnTls, secureOptions } from './own-tls.js';
 import { buildRecoveryServer, type ProblemPage } from './server.js';
 
 /** What the HTTP side is started with. */
@@ -39,14 +40,18 @@ export interface RecoveryServiceOptions {
     context: ServiceContext,
     ...problem: Parameters<ProblemPage>
   ) => ReturnType<ProblemPage>;
+  /** Is called with the TLS chain (PEM) that is shown, and with every later one. */
+  readonly onTls?: (chainPem: string) => void;
+  /** How often the TLS files are looked at. */
+  readonly lookEveryMs?: number;
 }
 
 /** The running HTTP side. */
 export interface RecoveryService {
   readonly port: number;
   readonly origin: string;
-  /** What it shows, PEM; null for plain HTTP. */
-  readonly tlsChain: string | null;
+  /** Looks at the TLS files now; it does so by itself again and again. */
+  reloadTls(): void;
   readonly check: ReadyCheck;
   /** Takes no more requests, lets what is in hand finish within `boundMs` (default 5 s), then cuts it. */
   close(boundMs?: number): Promise<void>;
@@ -61,7 +66,7 @@ export async function startRecoveryService(options: RecoveryServiceOptions): Pro
   const { settings, log } = options;
   const { listen } = settings;
   if (listen === null) throw new MpeError('INTERNAL', 'the service is off');
-  const tls = settings.tls === null ? null : readTls(settings.tls);
+  const tls = settings.tls === null ? null : new OwnTls(settings.tls, log, options.lookEveryMs);
   const draining = new AbortController();
   let port = listen.port;
   // The port is known once it listens; a provider gets the address from the settings.
@@ -70,7 +75,7 @@ export async function startRecoveryService(options: RecoveryServiceOptions): Pro
   const server = await buildRecoveryServer({
     context: parts.context,
     access: parts.access,
-    tls,
+    tls: tls?.tls ?? null,
     formTargets: settings.oidc === null ? [] : [new URL(settings.oidc.issuer).origin],
     routes: [parts.signIn, apiRoutes, ...compatible(options, origin), ...(options.pages ?? [])],
     problemPage: (request, reply, problem) =>
@@ -80,7 +85,20 @@ export async function startRecoveryService(options: RecoveryServiceOptions): Pro
     draining: draining.signal,
     log,
   });
-  await listening(server, listen);
+  const https = server.server;
+  if (tls !== null && https instanceof HttpsServer) {
+    tls.onChange((changed) => {
+      https.setSecureContext(secureOptions(changed));
+      options.onTls?.(changed.cert);
+    });
+    options.onTls?.(tls.tls.cert);
+  }
+  try {
+    await listening(server, listen);
+  } catch (error) {
+    tls?.close();
+    throw error;
+  }
   port = (server.server.address() as AddressInfo).port;
   log.info(
     { event: 'recovery.listening', port, origin: origin(), tls: tls !== null, signIn: waysOf(settings) },
@@ -92,9 +110,12 @@ export async function startRecoveryService(options: RecoveryServiceOptions): Pro
   return {
     port,
     origin: origin(),
-    tlsChain: tls?.cert ?? null,
+    reloadTls: () => tls?.look(),
     check: () => (draining.signal.aborted ? Promise.reject(new Error('draining')) : Promise.resolve('ok')),
-    close: (boundMs = 5000) => (closing ??= close(server, draining, boundMs, log)),
+    close: (boundMs = 5000) => {
+      tls?.close();
+      return (closing ??= close(server, draining, boundMs, log));
+    },
   };
 }
 
@@ -224,19 +245,4 @@ function waysOf({ local, oidc, breakGlass }: RecoveryServiceSettings): readonly 
 function originOf(host: string, port: number): string {
   const name = host.includes(':') ? `[${host}]` : host;
   return new URL(`https://${name}:${port}`).origin;
-}
-
-/** @throws MpeError CONFIG_INVALID */
-function readTls({ key, cert }: { readonly key: string; readonly cert: string }): {
-  readonly key: string;
-  readonly cert: string;
-} {
-  const read = (variable: string, file: string): string => {
-    try {
-      return readFileSync(file, 'utf8');
-    } catch (cause) {
-      throw new MpeError('CONFIG_INVALID', `${variable}: ${file} cannot be read`, { cause });
-    }
-  };
-  return { key: read('MPE_RECOVERY_TLS_KEY', key), cert: read('MPE_RECOVERY_TLS_CERT', cert) };
 }
