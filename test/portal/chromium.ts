@@ -1,7 +1,7 @@
 import { accessSync, constants, mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
-import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { chromium, type Browser, type BrowserContextOptions, type Locator, type Page } from 'playwright-core';
 import { expect } from 'vitest';
 import { ROOT } from '../support/engine-process.js';
 
@@ -40,6 +40,15 @@ export const LOOKS = {
   'desktop, light': { colorScheme: 'light', viewport: { width: 1280, height: 860 } },
   'phone, dark': { colorScheme: 'dark', viewport: { width: 390, height: 780 } },
 } as const satisfies Record<string, BrowserContextOptions>;
+
+/** Goes by Tab to what is meant, as somebody without a mouse does; fails where Tab does not lead there. */
+export async function tabTo(page: Page, place: Locator): Promise<void> {
+  for (let presses = 0; presses < 120; presses += 1) {
+    if (await place.evaluate((element) => element === element.ownerDocument.activeElement)) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error('Tab does not lead there');
+}
 
 interface Violation {
   readonly id: string;

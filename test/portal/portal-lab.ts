@@ -181,6 +181,9 @@ export class PortalLab {
       if (!url.startsWith(this.service.origin)) return;
       this.seen.push({ url, cacheControl: response.headers()['cache-control'] ?? '' });
     });
+    // What the policy of the page forbids is an error, however the browser words it.
+    await context.addInitScript(`document.addEventListener('securitypolicyviolation', (event) =>
+      console.error('CSP', event.effectiveDirective, event.blockedURI, event.sample));`);
     context.on('weberror', (error) => this.errors.push(error.error().message));
     context.on('console', (message) => {
       const text = message.text();

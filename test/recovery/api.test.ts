@@ -392,7 +392,8 @@ describe('rotations that a page asks for', () => {
     const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
     await lab.desk.escrow(pc, password(1));
     const browser = await lab.as('CORP\\one', 'operator');
-    const fields = { kind: 'machine', ids: pc.clientId, days: '14', perHour: '60', csrf: browser.csrf };
+    const terms = { days: '14', perHour: '60', sure: 'yes' };
+    const fields = { kind: 'clients', ids: pc.clientId, ...terms, csrf: browser.csrf };
     expect((await browser.form('/administration/rotations/request', fields)).status).toBe(303);
     const [line] = (await browser.get('/api/v1/rotations')).json().rotations;
     expect(line.deadlineMs - line.openedAtMs).toBe(14 * 24 * 3_600_000);

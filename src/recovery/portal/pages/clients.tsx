@@ -2,9 +2,11 @@ import { may } from '../../roles.js';
 import type { ManagementPointLine, PendingClientLine } from '../../services.js';
 import { Badge, Notice } from '../parts/badge.js';
 import { PostForm, Submit } from '../parts/form.js';
+import { OutcomeNotice, type Outcome } from '../parts/outcome.js';
 import { Page, type Frame } from '../parts/shell.js';
 import { ADMINISTRATION_PAGES, SubNav } from '../parts/sub-nav.js';
 import { Facts, Table } from '../parts/table.js';
+import { sentence } from '../parts/sentence.js';
 import type { View } from '../parts/view.js';
 import { When } from '../parts/when.js';
 
@@ -12,9 +14,11 @@ import { When } from '../parts/when.js';
 export function PendingClientsPage({
   frame,
   clients,
+  outcome,
 }: {
   readonly frame: Frame;
   readonly clients: readonly PendingClientLine[];
+  readonly outcome: Outcome;
 }): View {
   const canDecide = frame.person !== null && may(frame.person, 'client.decide', 'other');
   return (
@@ -28,14 +32,24 @@ export function PendingClientsPage({
       <h1>Pending clients</h1>
       <p class="lead">Machines that want to register and wait for your word.</p>
       <div class="stack spaced">
-        {clients.length === 0 ? <div class="empty">Nobody waits.</div> : null}
+        <OutcomeNotice outcome={outcome} />
+        {clients.length === 0 ? (
+          <div class="empty">
+            No machine waits. Where <code>MPE_REGISTRATION</code> has <code>approval</code>, machines come
+            here that have no enrolment token, or a new key that nothing vouches for.
+          </div>
+        ) : null}
         {clients.map((client) => (
           <section
             class="panel stack"
             aria-label={client.machineName}
             key={`${client.clientId} ${client.kid}`}
           >
-            <h2>{client.domain === '' ? client.machineName : `${client.domain}\\${client.machineName}`}</h2>
+            <h2 class="long-name">
+              <bdi>
+                {client.domain === '' ? client.machineName : `${client.domain}\\${client.machineName}`}
+              </bdi>
+            </h2>
             {client.warnings.length === 0 ? null : (
               <Notice tone="warn" title="Look twice">
                 <ul class="tip-list">
@@ -89,6 +103,12 @@ function Decision({ client, csrf }: { readonly client: PendingClientLine; readon
   );
 }
 
+const CHANNELS: Readonly<Record<ManagementPointLine['channel'], string>> = {
+  HTTPS: 'HTTPS',
+  ENHANCED_HTTP: 'Enhanced HTTP',
+  HTTP: 'HTTP',
+};
+
 /** Gateways, as management points of the site. */
 export function ManagementPointsPage({
   frame,
@@ -114,16 +134,16 @@ export function ManagementPointsPage({
           keyOf={(point) => point.id}
           empty="No gateway was ever started with this site."
           columns={[
-            { head: 'Name', cell: (point) => point.id },
-            { head: 'Address', cell: (point) => point.address },
-            { head: 'Channel', cell: (point) => point.channel.replace('_', ' ').toLowerCase() },
+            { head: 'Name', cell: (point) => <bdi>{point.id}</bdi> },
+            { head: 'Address', cell: (point) => <span class="any-break">{point.address}</span> },
+            { head: 'Channel', cell: (point) => CHANNELS[point.channel] },
             {
               head: 'Recovery service',
               cell: (point) => (
                 <Badge tone={point.service ? 'good' : 'bad'}>{point.service ? 'yes' : 'no'}</Badge>
               ),
             },
-            { head: 'Why', cell: (point) => point.detail },
+            { head: 'Why', cell: (point) => sentence(point.detail) },
             { head: 'First seen', cell: (point) => <When atMs={point.firstSeenAtMs} /> },
             { head: 'Last seen', cell: (point) => <When atMs={point.lastSeenAtMs} /> },
           ]}

@@ -1,7 +1,9 @@
+import { personKey } from '../../../store/people-store.js';
 import { may } from '../../roles.js';
 import type { AccountLine, IncidentLine } from '../../services.js';
 import { Badge, type Tone } from '../parts/badge.js';
 import { PostForm, Submit, TextArea, TextField } from '../parts/form.js';
+import { OutcomeNotice, type Outcome } from '../parts/outcome.js';
 import { Page, type Frame } from '../parts/shell.js';
 import { ADMINISTRATION_PAGES, SubNav } from '../parts/sub-nav.js';
 import { Table } from '../parts/table.js';
@@ -15,13 +17,26 @@ const TONES: Readonly<Record<IncidentLine['state'], Tone>> = {
   ENDED: 'quiet',
 };
 
+/** What was typed of an incident. */
+export interface IncidentForm {
+  readonly title: string;
+  readonly machines: string;
+  readonly hours: string;
+}
+
+export const NEW_INCIDENT: IncidentForm = { title: '', machines: '', hours: '8' };
+
 /** Incidents: two persons lift the limits for listed machines, for a while. */
 export function IncidentsPage({
   frame,
   incidents,
+  outcome,
+  form,
 }: {
   readonly frame: Frame;
   readonly incidents: readonly IncidentLine[];
+  readonly outcome: Outcome;
+  readonly form: IncidentForm;
 }): View {
   const canOpen = frame.person !== null && may(frame.person, 'incident.open', 'other');
   return (
@@ -38,6 +53,7 @@ export function IncidentsPage({
         ones. An incident ends by itself; all its keys are replaced.
       </p>
       <div class="stack spaced">
+        <OutcomeNotice outcome={outcome} />
         <Table
           caption="Incidents"
           rows={incidents}
@@ -57,7 +73,7 @@ export function IncidentsPage({
             { head: 'Next', cell: (one) => (canOpen ? <Next one={one} frame={frame} /> : '') },
           ]}
         />
-        {canOpen ? <ProposeForm csrf={frame.csrf} /> : null}
+        {canOpen ? <ProposeForm csrf={frame.csrf} form={form} /> : null}
       </div>
     </Page>
   );
@@ -67,7 +83,7 @@ function Next({ one, frame }: { readonly one: IncidentLine; readonly frame: Fram
   const fields = { incident: one.incidentId };
   switch (one.state) {
     case 'PROPOSED':
-      return one.proposedBy === frame.person?.name ? (
+      return isSame(one.proposedBy, frame.person?.name) ? (
         'waits for a second person'
       ) : (
         <RowButton
@@ -93,14 +109,27 @@ function Next({ one, frame }: { readonly one: IncidentLine; readonly frame: Fram
   }
 }
 
-function ProposeForm({ csrf }: { readonly csrf: string }): View {
+function ProposeForm({ csrf, form }: { readonly csrf: string; readonly form: IncidentForm }): View {
   return (
     <section class="panel stack" aria-labelledby="propose-title">
       <h2 id="propose-title">Propose an incident</h2>
       <PostForm action="/administration/incidents/propose" csrf={csrf}>
-        <TextField name="title" label="What happened" maxLength={200} />
-        <TextArea name="machines" label="Machines" hint="One name or client id a line." code />
-        <TextField name="hours" label="Hours until it ends" type="number" min={1} max={72} value="8" />
+        <TextField name="title" label="What happened" value={form.title} maxLength={200} />
+        <TextArea
+          name="machines"
+          label="Machines"
+          hint="One name or client id a line."
+          value={form.machines}
+          code
+        />
+        <TextField
+          name="hours"
+          label="Hours until it ends"
+          type="number"
+          min={1}
+          max={72}
+          value={form.hours}
+        />
         <div class="row">
           <Submit>Propose</Submit>
         </div>
@@ -113,9 +142,11 @@ function ProposeForm({ csrf }: { readonly csrf: string }): View {
 export function AccountsPage({
   frame,
   accounts,
+  outcome,
 }: {
   readonly frame: Frame;
   readonly accounts: readonly AccountLine[];
+  readonly outcome: Outcome;
 }): View {
   const self = frame.person?.name ?? null;
   const canDisable = frame.person !== null && may(frame.person, 'people.disable', 'other');
@@ -131,7 +162,8 @@ export function AccountsPage({
       <p class="lead">
         Accounts, their roles and passwords are made on the command line: <code>mpe accounts</code>.
       </p>
-      <div class="spaced">
+      <div class="stack spaced">
+        <OutcomeNotice outcome={outcome} />
         <Table
           caption="Local accounts"
           rows={accounts}
@@ -146,7 +178,7 @@ export function AccountsPage({
             {
               head: 'Change',
               cell: (one) =>
-                canDisable && one.name !== self ? (
+                canDisable && !isSame(one.name, self) ? (
                   <RowButton
                     action="/administration/accounts"
                     csrf={frame.csrf}
@@ -163,6 +195,11 @@ export function AccountsPage({
       </div>
     </Page>
   );
+}
+
+/** Whether two names mean one person, however they are written. */
+function isSame(name: string, other: string | null | undefined): boolean {
+  return other !== null && other !== undefined && personKey(name) === personKey(other);
 }
 
 function AccountState({ one }: { readonly one: AccountLine }): View {

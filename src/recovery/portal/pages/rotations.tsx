@@ -4,6 +4,7 @@ import type { RotationLine } from '../../services.js';
 import { BarLine } from '../parts/bars.js';
 import { CheckField, PostForm, SelectField, Submit, TextField } from '../parts/form.js';
 import { KeyId } from '../parts/key-state.js';
+import { OutcomeNotice, type Outcome } from '../parts/outcome.js';
 import { RotationBadge, rotationEnded, toneOf } from '../parts/rotation.js';
 import { sentence } from '../parts/sentence.js';
 import { Page, type Frame } from '../parts/shell.js';
@@ -18,17 +19,32 @@ export interface RotationForm {
   readonly show: 'open' | 'overdue' | 'all';
 }
 
+/** What an operator asks to have replaced. */
+export interface RequestForm {
+  readonly kind: 'clients' | 'volume';
+  readonly ids: string;
+  readonly days: string;
+  readonly perHour: string;
+}
+
+export const NEW_REQUEST: RequestForm = { kind: 'clients', ids: '', days: '14', perHour: '100' };
+
 /** Rotations: what waits, what is late, and what an operator does about it. */
 export function RotationsPage({
   frame,
   form,
   lines,
   limit,
+  outcome,
+  request,
 }: {
   readonly frame: Frame;
   readonly form: RotationForm;
   readonly lines: readonly RotationLine[];
   readonly limit: number;
+  readonly outcome: Outcome;
+  /** What was typed before. */
+  readonly request: RequestForm;
 }): View {
   const { person } = frame;
   return (
@@ -42,6 +58,7 @@ export function RotationsPage({
       <h1>Rotations</h1>
       <p class="lead">Machines that must make a new key, and how far they are.</p>
       <div class="stack spaced">
+        <OutcomeNotice outcome={outcome} />
         <Filters form={form} />
         {lines.length === 0 ? null : <States lines={lines} limit={limit} />}
         <Table
@@ -49,10 +66,14 @@ export function RotationsPage({
           columns={columnsFor(frame)}
           rows={lines}
           keyOf={(line) => line.requestId}
-          empty="No rotation fits these filters."
+          empty={
+            form.show === 'open' && form.machine === ''
+              ? 'No key waits to be replaced.'
+              : 'No rotation fits these filters.'
+          }
         />
         {person !== null && may(person, 'rotation.request', 'other') ? (
-          <RequestForm csrf={frame.csrf} />
+          <RequestPanel csrf={frame.csrf} form={request} errors={outcome.problem?.fields ?? {}} />
         ) : null}
       </div>
     </Page>
@@ -162,7 +183,15 @@ function AbandonForm({ line, csrf }: { readonly line: RotationLine; readonly csr
   );
 }
 
-function RequestForm({ csrf }: { readonly csrf: string }): View {
+function RequestPanel({
+  csrf,
+  form,
+  errors,
+}: {
+  readonly csrf: string;
+  readonly form: RequestForm;
+  readonly errors: Readonly<Record<string, string>>;
+}): View {
   return (
     <section class="panel stack" aria-labelledby="request-title">
       <h2 id="request-title">Have keys replaced</h2>
@@ -174,17 +203,36 @@ function RequestForm({ csrf }: { readonly csrf: string }): View {
             ['clients', 'Machines, by client id'],
             ['volume', 'One volume, by its id'],
           ]}
+          value={form.kind}
         />
         <TextField
           name="ids"
           label="Ids"
           hint="Separated by blanks or commas; a hundred at most. Longer lists: mpe rotations request."
+          value={form.ids}
           maxLength={4000}
           code
+          error={errors['ids']}
         />
         <div class="field-pair">
-          <TextField name="days" label="Within days" type="number" min={1} max={365} value="14" />
-          <TextField name="perHour" label="Machines an hour" type="number" min={1} max={10_000} value="100" />
+          <TextField
+            name="days"
+            label="Within days"
+            type="number"
+            min={1}
+            max={365}
+            value={form.days}
+            error={errors['days']}
+          />
+          <TextField
+            name="perHour"
+            label="Machines an hour"
+            type="number"
+            min={1}
+            max={10_000}
+            value={form.perHour}
+            error={errors['perHour']}
+          />
         </div>
         <CheckField name="sure" label="I mean to have these keys replaced" required />
         <div class="row">

@@ -54,12 +54,40 @@ const DONE: Readonly<Record<RotationStateName, number>> = {
   ABANDONED: 1,
 };
 
+/** Each as it is to come, and as it was done. */
 const STEPS = [
-  'The key was shown',
-  'The machine was told to make a new key',
-  'The new key is stored here',
-  'The shown key opens the drive no more',
-];
+  ['The key is shown', 'The key was shown'],
+  ['The machine is told to make a new key', 'The machine was told to make a new key'],
+  ['The new key comes and is stored here', 'The new key is stored here'],
+  ['The shown key stops working', 'The shown key opens the drive no more'],
+] as const;
+
+/** What a state means for whoever reads the key out or types it; the rest is told as it is. */
+function meaningOf({ state, detail }: Pick<RotationLine, 'state' | 'detail'>): string {
+  switch (state) {
+    case 'REQUIRED':
+      return detail.startsWith('waits for the next message')
+        ? 'The machine hears of it when it is on the network next.'
+        : sentence(detail);
+    case 'DELIVERED':
+      return detail.startsWith('the client was told; it has not')
+        ? 'The machine knows. It has not sent its new key yet.'
+        : sentence(detail);
+    case 'ESCROWED':
+      return detail.startsWith('the new key is committed')
+        ? 'The new key is safe here. The machine has not said yet that the shown one is gone.'
+        : sentence(detail);
+    case 'COMPLETED':
+      return 'The machine has a new key, which is safe here. The shown one opens nothing any more.';
+    case 'AT_RISK':
+    case 'FAILED':
+    case 'REPLACED':
+    case 'ABANDONED':
+      return sentence(detail);
+    default:
+      return assertNever(state);
+  }
+}
 
 /** How the rotation of one key stands; the script brings the newest state into its place. */
 export function RotationState({ line }: { readonly line: RotationLine }): View {
@@ -70,14 +98,16 @@ export function RotationState({ line }: { readonly line: RotationLine }): View {
       <div class="row">
         <RotationBadge line={line} />
       </div>
-      <p>{sentence(line.detail)}</p>
+      <p>{meaningOf(line)}</p>
       {line.state === 'REPLACED' || line.state === 'ABANDONED' ? null : (
         <ol class="steps" aria-label="Steps of the rotation">
-          {STEPS.map((step, index) => (
-            <li class={index < done ? 'done' : index === done ? 'now' : undefined} key={step}>
+          {STEPS.map(([comes, happened], index) => (
+            <li class={index < done ? 'done' : index === done ? 'now' : undefined} key={comes}>
               <span>
-                {step}
-                <span class="hidden-text">{index < done ? ', done' : ', not yet'}</span>
+                {index < done ? happened : comes}
+                <span class="hidden-text">
+                  {index < done ? ', done' : index === done ? ', comes next' : ', not yet'}
+                </span>
               </span>
             </li>
           ))}

@@ -8,7 +8,10 @@ export interface Column<T> {
   readonly number?: boolean;
 }
 
-/** A table with a caption; it scrolls sideways by keyboard too where the window is narrow. */
+/**
+ * A table with a caption. On a phone each row is a card, its cells named by their headings; the roles say
+ * that it stays a table. Where it is wider than its window still, it scrolls by keyboard too.
+ */
 export function Table<T>({
   caption,
   columns,
@@ -28,28 +31,34 @@ export function Table<T>({
     column.number === true ? 'cell-number' : undefined;
   return (
     <div class="table-frame" role="region" aria-label={caption} tabindex={0}>
-      <table>
+      <table role="table">
         <caption>{caption}</caption>
-        <thead>
-          <tr>
+        <thead role="rowgroup">
+          <tr role="row">
             {columns.map((column) => (
-              <th scope="col" class={look(column)} key={column.head}>
+              <th scope="col" role="columnheader" class={look(column)} key={column.head}>
                 {column.head}
               </th>
             ))}
           </tr>
         </thead>
-        <tbody>
+        <tbody role="rowgroup">
           {rows.map((row) => (
-            <tr key={keyOf(row)}>
+            <tr role="row" key={keyOf(row)}>
               {columns.map((column, index) =>
                 index === 0 ? (
-                  <th scope="row" class={look(column)} key={column.head}>
-                    {column.cell(row)}
+                  <th
+                    scope="row"
+                    role="rowheader"
+                    class={look(column)}
+                    data-head={column.head}
+                    key={column.head}
+                  >
+                    <div>{column.cell(row)}</div>
                   </th>
                 ) : (
-                  <td class={look(column)} key={column.head}>
-                    {column.cell(row)}
+                  <td role="cell" class={look(column)} data-head={column.head} key={column.head}>
+                    <div>{column.cell(row)}</div>
                   </td>
                 ),
               )}
