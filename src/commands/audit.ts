@@ -11,7 +11,7 @@ import { readCheckpoints, type CheckpointLine } from '../recovery/audit/checkpoi
 import { exportAudit, type ExportFormat } from '../recovery/audit/export-audit.js';
 import { makeCheckpoint } from '../recovery/audit/make-checkpoint.js';
 import { readLogs } from '../recovery/audit/read-log.js';
-import { faultText, verifyAudit } from '../recovery/audit/verify-audit.js';
+import { faultText, verifyAudit, type AuditReport } from '../recovery/audit/verify-audit.js';
 import type { AuditFilter } from '../store/disclosure-store.js';
 import type { SiteRow } from '../store/site-store.js';
 import { readPublicKey } from './audit-options.js';
@@ -90,6 +90,7 @@ async function verify(options: VerifyOptions): Promise<void> {
           ? 'The audit has no rows.'
           : `${report.rows} rows, the last one ${last.sequence} with hash ${last.hash}`,
         `${report.attested} compared with what checkpoints and logs say`,
+        ...attestedText(report),
         ...report.faults.map((fault) => `✗ ${faultText(fault)}`),
         ...(report.more ? ['… and more'] : []),
         report.faults.length === 0
@@ -104,6 +105,16 @@ async function verify(options: VerifyOptions): Promise<void> {
     },
     { readOnly: true },
   );
+}
+
+/** How far what is kept elsewhere reaches: a file whose end was cut off reaches less far. */
+function attestedText({ attestedTo, last }: AuditReport): string[] {
+  if (attestedTo === null || last === null) return [];
+  const after = last.sequence - attestedTo.sequence;
+  return [
+    `attested up to row ${attestedTo.sequence} by ${attestedTo.by}` +
+      (after === 0n ? '' : `; the ${after} after it stand in the chain alone`),
+  ];
 }
 
 async function checkpointsOf(

@@ -414,9 +414,9 @@ describe('rotations that a page asks for', () => {
 
 describe('failures', () => {
   test('carry the event ids of the original: an audit that cannot be written shows no key and is 101', async () => {
-    const lab = await ServiceLab.open();
+    const lab = await ServiceLab.open({}, { pages: true });
     const pc = await lab.desk.machine('PC-7', 'CORP\\anna');
-    const { keyId } = await lab.desk.escrow(pc, password(1));
+    const { keyId, volumeId } = await lab.desk.escrow(pc, password(1));
     const admin = await lab.as('CORP\\admin', 'helpdesk-administrator');
     const db = new Database(`${lab.desk.site.folder}/site.db`);
     db.exec("CREATE TRIGGER NoAudit BEFORE INSERT ON MPE_Audit BEGIN SELECT RAISE(ABORT, 'no'); END");
@@ -426,6 +426,16 @@ describe('failures', () => {
     expect(answer.text).not.toContain(password(1));
     const failed = lab.desk.site.lines.filter((line) => line['event'] === 'recovery.request_failed');
     expect(failed).toMatchObject([{ mbamEventId: 101, source: 'Recovery API', level: 'error' }]);
+    // A page tells it by itself, without an error: 110, once.
+    const mark = lab.desk.site.lines.length;
+    const key = `${keyId} ${volumeId} plain`;
+    const page = await admin.form('/helpdesk/disclose', { key, reason: 'Lost PIN', csrf: admin.csrf });
+    expect([page.status, page.text.includes('No key without its record')]).toEqual([503, true]);
+    expect(page.text).not.toContain(password(1));
+    const events = lab.desk.site.lines.slice(mark).filter((line) => line['mbamEventId'] !== undefined);
+    expect(events).toMatchObject([
+      { event: 'disclosure.audit_unavailable', mbamEventId: 110, source: 'Helpdesk', level: 'error' },
+    ]);
   });
 
   test('of pages, of the database and of the schema have theirs', () => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { publicPart } from '../../src/jose/index.js';
+import { createLogger } from '../../src/ops/log.js';
 import { systemClock } from '../../src/ops/clock.js';
 import { newGuid } from '../../src/protocol/guid.js';
 import { createAuditKey, readAuditKey } from '../../src/recovery/audit/audit-key.js';
@@ -17,6 +18,7 @@ import {
   type AuditContext,
   type AuditFacts,
 } from '../../src/recovery/audit/record.js';
+import { syslogMessage } from '../../src/recovery/audit/syslog-message.js';
 import { faultText, verifyAudit, type AuditReport } from '../../src/recovery/audit/verify-audit.js';
 import { auditHash, auditText, type AuditRow } from '../../src/store/disclosure-store.js';
 import { inventoryOf } from '../../src/secrets/inventory.js';
@@ -125,10 +127,32 @@ describe('mpe audit verify', () => {
     expect(await chain.verify({ log: true, checkpoints: true })).toMatchObject({
       rows: 6,
       attested: 7,
+      attestedTo: { sequence: 6n },
       faults: [],
       more: false,
     });
-    expect((await (await Chain.of(0)).verify()).faults).toEqual([]);
+    expect(await chain.verify({ checkpoints: true })).toMatchObject({
+      attestedTo: { sequence: 5n, by: expect.stringMatching(/^the checkpoint of /) },
+    });
+    expect(await (await Chain.of(0)).verify()).toMatchObject({ faults: [], attestedTo: null });
+  });
+
+  test('is told each row by the log, however little else is logged', async () => {
+    const chain = await Chain.of(0);
+    const lines: string[] = [];
+    for (const logLevel of ['trace', 'warn', 'fatal', 'silent'] as const) {
+      const log = createLogger(
+        'recovery',
+        { logLevel },
+        { stream: { write: (line) => void lines.push(line) } },
+      );
+      await recordEvent({ ...chain.context, log }, facts(), 'Failed');
+    }
+    const rows = await chain.site.store.disclosure.auditAfter(0n, 10);
+    const told = lines.map((line) => JSON.parse(line) as { event: string; hash: string });
+    expect(told.filter(({ event }) => event === 'audit.row').map(({ hash }) => hash)).toEqual(
+      rows.slice(0, 3).map((row) => hex(row.hash)),
+    );
   });
 
   test('names every changed row, whatever column', async () => {
@@ -162,6 +186,34 @@ describe('mpe audit verify', () => {
       expect(told(report)[0]).toMatch(/^row 3 was changed/);
       chain.sql(
         `UPDATE MPE_Audit SET ${column} = (SELECT ${column} FROM Kept) WHERE Sequence = 3`,
+        'DROP TABLE Kept',
+      );
+    }
+    // Values that no release writes are named as well, and stop neither verifying nor exporting.
+    for (const change of [
+      'HappenedAt = 9000000000000000',
+      'HappenedAt = -9223372036854775808',
+      'HappenedAt = 9223372036854775807',
+      'RequestId = upper(RequestId)',
+      `RequestId = '${'z'.repeat(36)}'`,
+      'RequestId = NULL',
+    ]) {
+      chain.sql(
+        'CREATE TABLE Kept AS SELECT * FROM MPE_Audit WHERE Sequence = 3',
+        `UPDATE MPE_Audit SET ${change} WHERE Sequence = 3`,
+      );
+      expect((await chain.verify()).faults, change).toMatchObject([{ kind: 'changed', sequence: 3n }]);
+      for (const format of ['csv', 'json'] as const) {
+        let lines = 0;
+        for await (const piece of exportAudit(chain.site.store.disclosure, {}, format))
+          lines += piece.split('\n').length - 1;
+        expect(lines, change).toBeGreaterThan(4);
+      }
+      const rows = await chain.site.store.disclosure.auditAfter(2n, 1);
+      expect(syslogMessage(rows[0]!, 'host')).toContain(' host mpe ');
+      chain.sql(
+        `UPDATE MPE_Audit SET HappenedAt = (SELECT HappenedAt FROM Kept), RequestId = (SELECT RequestId FROM Kept)
+         WHERE Sequence = 3`,
         'DROP TABLE Kept',
       );
     }
@@ -257,6 +309,18 @@ describe('checkpoints', () => {
     await expect(chain.checkpoint()).rejects.toMatchObject({ code: 'AUDIT_BROKEN' });
   });
 
+  test('go on behind one that a crash cut off', async () => {
+    const chain = await Chain.of(1);
+    await chain.checkpoint();
+    const whole = readFileSync(chain.checkpoints, 'utf8');
+    writeFileSync(chain.checkpoints, whole.slice(0, 60));
+    await chain.checkpoint(true);
+    await chain.checkpoint(true);
+    const key = publicPart(readAuditKey(chain.keysDir));
+    const lines = await readCheckpoints(chain.checkpoints, key, chain.site.siteGuid);
+    expect(lines.map(({ kind }) => kind)).toEqual(['bad', 'good', 'good']);
+  });
+
   test('of another key, another site, or damaged, are named', async () => {
     const chain = await Chain.of(1);
     const other = await Chain.of(1);
@@ -286,21 +350,25 @@ describe('mpe audit export', () => {
   test('writes published columns, quoted, harmless to a spreadsheet; and JSON', async () => {
     const chain = await Chain.of(0);
     await recordEvent(chain.context, facts({ ticket: '=1+1', reason: 'a "b", c' }), 'Failed');
+    await recordEvent(chain.context, facts({ ticket: '\uff0b1', reason: 'x;=1+1;-2' }), 'Failed');
     await recordEvent(chain.context, facts({ endUser: 'CORP\\anna\u0000\ud800' }), 'Successful');
     const text = async (format: 'csv' | 'json', filter = {}): Promise<string> => {
       let all = '';
       for await (const piece of exportAudit(chain.site.store.disclosure, filter, format)) all += piece;
       return all;
     };
-    const [heading, second, first] = (await text('csv')).split('\r\n');
+    const [heading, second, split, first] = (await text('csv')).split('\r\n');
     expect(heading).toMatch(
       /^Request Date and Time,Audit Request Source,Request Result,Helpdesk User,End User,Computer,Key Type,Reason/,
     );
     expect(first).toContain(`,Failed,CORP\\desk,,CORP\\PC,Recovery Key Password,"a ""b"", c",`);
     expect(first).toContain(`,'=1+1,`);
+    // Full-width signs begin formulas too, and many countries split cells at semicolons.
+    expect(split).toContain(`,x;'=1+1;'-2,`);
+    expect(split).toContain(`,'\uff0b1,`);
     expect(second).toContain('CORP\\anna\ufffd\ufffd');
     const rows = JSON.parse(await text('json', { result: 'Failed' })) as Record<string, string>[];
-    expect(rows).toMatchObject([{ sequence: '1', ticket: '=1+1', result: 'Failed' }]);
+    expect(rows.at(-1)).toMatchObject({ sequence: '1', ticket: '=1+1', result: 'Failed' });
     expect(JSON.parse(await text('json', { keyType: 'x' }))).toEqual([]);
     expect(auditText('x'.repeat(2000))).toHaveLength(1000);
   });

@@ -5,7 +5,16 @@
  * A checkpoint is a compact JWS, ES256, `typ` `mpe-audit+jws`, by the audit key of the key folder, over
  * JSON with format, site GUID, sequence, hash of that row, time. A file holds one a line and only grows.
  */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  readSync,
+  writeSync,
+} from 'node:fs';
 import { z } from 'zod';
 import { sign, verify } from '../../jose/index.js';
 import { isMpeError, MpeError } from '../../ops/errors.js';
@@ -68,9 +77,11 @@ export async function readCheckpoint(token: string, key: PublicJwk, siteGuid: Gu
 /** Adds a line to a checkpoint file, on disk before it returns. */
 export function appendCheckpoint(path: string, token: string): void {
   try {
-    const file = openSync(path, 'a', 0o640);
+    const file = openSync(path, 'a+', 0o640);
     try {
-      writeSync(file, `${token}\n`);
+      // A line that a crash or a full disk cut off stays by itself: it spoils no other.
+      const line = Buffer.from(`${endsInLine(file) ? '' : '\n'}${token}\n`, 'utf8');
+      if (writeSync(file, line) < line.length) throw new Error('the disk took a part of it');
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -82,6 +93,12 @@ export function appendCheckpoint(path: string, token: string): void {
       { cause },
     );
   }
+}
+
+function endsInLine(file: number): boolean {
+  const { size } = fstatSync(file);
+  const last = Buffer.alloc(1);
+  return size === 0 || (readSync(file, last, 0, 1, size - 1) === 1 && last[0] === 0x0a);
 }
 
 /** Every line of a checkpoint file, in order; none where there is no file. */

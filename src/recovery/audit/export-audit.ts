@@ -1,11 +1,12 @@
 import type { AuditFilter, AuditRow, DisclosureStore } from '../../store/disclosure-store.js';
+import { auditTime, spreadsheetText } from './audit-text.js';
 
 /** How rows are written. */
 export type ExportFormat = 'csv' | 'json';
 
 /** The published columns of the Recovery Audit Report, then ours. */
 const COLUMNS: readonly (readonly [string, (row: AuditRow) => string])[] = [
-  ['Request Date and Time', (row) => new Date(row.atMs).toISOString()],
+  ['Request Date and Time', (row) => auditTime(row.atMs)],
   ['Audit Request Source', (row) => row.source],
   ['Request Result', (row) => row.result],
   ['Helpdesk User', (row) => row.helpdeskUser],
@@ -22,9 +23,9 @@ const COLUMNS: readonly (readonly [string, (row: AuditRow) => string])[] = [
 
 const PAGE = 500;
 
-/** A cell; a leading `'` keeps a spreadsheet from running what a person typed. */
+/** A cell; no spreadsheet runs what a person typed. */
 function cell(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
+  const safe = spreadsheetText(text);
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
@@ -32,7 +33,7 @@ function cell(text: string): string {
 export function auditJson(row: AuditRow): Readonly<Record<string, string>> {
   return {
     sequence: row.sequence.toString(),
-    time: new Date(row.atMs).toISOString(),
+    time: auditTime(row.atMs),
     source: row.source,
     result: row.result,
     helpdeskUser: row.helpdeskUser,

@@ -1,4 +1,5 @@
 import type { AuditRow } from '../../store/disclosure-store.js';
+import { isAuditTime } from './audit-text.js';
 import { auditJson } from './export-audit.js';
 
 /** Facility 13 (log audit); severity 6 for what went well, 4 for what was refused. */
@@ -24,7 +25,8 @@ export function syslogMessage(row: AuditRow, host: string): string {
     .join('');
   const header = [
     `<${FACILITY * 8 + severity}>1`,
-    new Date(row.atMs).toISOString(),
+    // RFC 5424's own word for no time, where a row was changed by hand.
+    isAuditTime(row.atMs) ? new Date(row.atMs).toISOString() : '-',
     ...[field(host, 255), 'mpe', String(process.pid), 'audit'],
     `[mpeAudit@${ENTERPRISE}${facts}]`,
   ].join(' ');

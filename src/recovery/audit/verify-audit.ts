@@ -6,6 +6,7 @@
  *  * Checkpoints and the log, which are kept elsewhere, find that too, and a chain that was computed anew.
  */
 import { auditHash, type AuditRow, type DisclosureStore } from '../../store/disclosure-store.js';
+import { auditTime, isAuditTime } from './audit-text.js';
 import type { Checkpoint, CheckpointLine } from './checkpoint.js';
 
 /** What is wrong. A sequence names a row. */
@@ -40,6 +41,8 @@ export interface AuditReport {
   readonly last: { readonly sequence: bigint; readonly hash: string } | null;
   /** Attested rows that were compared. */
   readonly attested: number;
+  /** The last of them that is as it was written; rows after it stand in the chain alone. null: none. */
+  readonly attestedTo: { readonly sequence: bigint; readonly by: string } | null;
   readonly faults: readonly AuditFault[];
   /** There are more than are listed. */
   readonly more: boolean;
@@ -47,6 +50,7 @@ export interface AuditReport {
 
 /** Faults listed at most; a chain that is wrong from its start has one a row. */
 const MOST_FAULTS = 100;
+const GUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const PAGE = 1000;
 
 /** Verifies the chain from its first row to its head. Never changes anything. */
@@ -65,6 +69,7 @@ export async function verifyAudit(
   );
   let rows = 0;
   let compared = 0;
+  let attestedTo: AuditReport['attestedTo'] = null;
   let last: AuditRow | null = null;
   let headSeen = head.sequence === 0n;
   for (let place = 0n; ;) {
@@ -76,6 +81,7 @@ export async function verifyAudit(
         compared += 1;
         if (claim.hash !== hexOf(row.hash))
           faults.push({ kind: 'replaced', sequence: row.sequence, row: rowText(row), knownBy: claim.by });
+        else attestedTo = { sequence: row.sequence, by: claim.by };
       }
       if (row.sequence === head.sequence) {
         headSeen = true;
@@ -107,6 +113,7 @@ export async function verifyAudit(
     rows,
     last: last === null ? null : { sequence: last.sequence, hash: hexOf(last.hash) },
     attested: compared,
+    attestedTo,
     faults: faults.slice(0, MOST_FAULTS),
     more: faults.length > MOST_FAULTS,
   };
@@ -120,9 +127,14 @@ export function faultsOf(row: AuditRow, previous: AuditRow | null): AuditFault[]
   const before = previous?.hash ?? Buffer.alloc(32);
   if (row.sequence === expected && Buffer.compare(row.previousHash, before) !== 0)
     faults.push({ kind: 'unchained', sequence: row.sequence, row: rowText(row) });
-  if (Buffer.compare(auditHash(row, row.sequence, row.previousHash), row.hash) !== 0)
-    faults.push({ kind: 'changed', sequence: row.sequence, row: rowText(row) });
+  if (!isAsHashed(row)) faults.push({ kind: 'changed', sequence: row.sequence, row: rowText(row) });
   return faults;
+}
+
+/** Whether a row says what its hash was made of. No release writes a time or an id in another form. */
+function isAsHashed(row: AuditRow): boolean {
+  if (!isAuditTime(row.atMs) || !GUID.test(row.requestId)) return false;
+  return Buffer.compare(auditHash(row, row.sequence, row.previousHash), row.hash) === 0;
 }
 
 /** A fault in a sentence. */
@@ -157,7 +169,7 @@ const rangeText = (from: bigint, to: bigint): string =>
 /** What a row says of itself, in short. */
 function rowText(row: AuditRow): string {
   const what = [row.keyType, row.keyId].filter((text) => text !== '').join(' ');
-  return `${new Date(row.atMs).toISOString()}, ${row.source}, ${row.result}, ${row.helpdeskUser}${what === '' ? '' : `, ${what}`}`;
+  return `${auditTime(row.atMs)}, ${row.source}, ${row.result}, ${row.helpdeskUser}${what === '' ? '' : `, ${what}`}`;
 }
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');

@@ -14,6 +14,7 @@
  *  I3  Who may see a key is decided by proofs alone, see authorise.ts.
  */
 import { isMpeError } from '../../ops/errors.js';
+import { MBAM_EVENTS } from '../../ops/mbam-events.js';
 import type { FingerprintKey } from '../../secrets/fingerprint.js';
 import type { AuditKeyType } from '../../store/disclosure-store.js';
 import type { SiteStore } from '../../store/site-store.js';
@@ -69,12 +70,25 @@ export async function disclose(context: DisclosureContext, request: DisclosureRe
     return await attempt(context, request);
   } catch (error) {
     if (!isMpeError(error, 'AUDIT_UNAVAILABLE')) throw error;
-    context.log.error(
-      { event: 'disclosure.audit_unavailable', disclosureId: request.disclosureId, error },
-      'a key was asked for and not shown: its audit row cannot be written',
-    );
+    logUnavailable(context, request, error);
     return { outcome: 'refused', refusal: 'AUDIT_UNAVAILABLE', detail: error.message, auditSequence: null };
   }
+}
+
+/** No key without its row. A page tells it by itself; what an API answers is logged with its own event id. */
+export function logUnavailable(
+  { log }: Pick<DisclosureContext, 'log'>,
+  { source, disclosureId }: Pick<DisclosureRequest, 'source' | 'disclosureId'>,
+  error: unknown,
+): void {
+  const isPage = source === 'Helpdesk' || source === 'Self-Service Portal';
+  log.error(
+    {
+      ...{ event: 'disclosure.audit_unavailable', source, disclosureId, error },
+      ...(isPage ? { mbamEventId: MBAM_EVENTS.WebAppComplianceDbError } : {}),
+    },
+    'a key was asked for and not shown: its audit row cannot be written',
+  );
 }
 
 async function attempt(context: DisclosureContext, request: DisclosureRequest): Promise<Disclosure> {

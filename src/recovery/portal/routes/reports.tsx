@@ -1,4 +1,5 @@
 import { stringify } from 'csv-stringify/sync';
+import { spreadsheetText } from '../../audit/audit-text.js';
 import { AUDIT_KEY_TYPES } from '../../../store/audit-row.js';
 import type { ServiceContext } from '../../service/context.js';
 import type { AuditFilter, AuditLine } from '../../services.js';
@@ -106,11 +107,13 @@ async function allLines(
 /** The report as CSV for spreadsheets: what would run as a formula is marked as text. */
 export function auditCsv(lines: readonly AuditLine[]): string {
   return stringify(
-    lines.map((line) => ({ ...line, at: new Date(line.atMs).toISOString() })),
+    lines.map(({ atMs, ...line }) => ({
+      at: new Date(atMs).toISOString(),
+      ...Object.fromEntries(Object.entries(line).map(([name, text]) => [name, spreadsheetText(text)])),
+    })),
     {
       header: true,
       bom: true,
-      escape_formulas: true,
       record_delimiter: 'windows',
       columns: [
         { key: 'at', header: 'Request Date and Time (UTC)' },

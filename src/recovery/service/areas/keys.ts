@@ -1,7 +1,7 @@
 import { isMpeError } from '../../../ops/errors.js';
 import { newGuid, parseGuid, type Guid } from '../../../protocol/guid.js';
 import { recordEvent } from '../../audit/record.js';
-import { disclose, reasonListOf } from '../../disclosure/disclose.js';
+import { disclose, logUnavailable, reasonListOf } from '../../disclosure/disclose.js';
 import { reasonsOf } from '../../disclosure/reasons.js';
 import type { Disclosure, DisclosureRefusal, DisclosureTarget } from '../../disclosure/types.js';
 import { accountsOf } from '../../search/accounts-of.js';
@@ -126,11 +126,12 @@ async function refuse(
 ): Promise<Disclosure> {
   const user = request.endUser;
   const own = caller.source === 'Self-Service Portal';
+  const disclosureId = newGuid();
   try {
     const auditSequence = await recordEvent(
       disclosure,
       {
-        requestId: newGuid(),
+        requestId: disclosureId,
         source: caller.source,
         person: caller.person.name,
         helpdeskUser: caller.person.name,
@@ -147,6 +148,7 @@ async function refuse(
     return { outcome: 'refused', refusal, detail, auditSequence };
   } catch (error) {
     if (!isMpeError(error, 'AUDIT_UNAVAILABLE')) throw error;
+    logUnavailable(disclosure, { source: caller.source, disclosureId }, error);
     return { outcome: 'refused', refusal: 'AUDIT_UNAVAILABLE', detail: error.message, auditSequence: null };
   }
 }

@@ -1,5 +1,6 @@
 import type { AuditFilter as StoredFilter, AuditRow } from '../../../store/disclosure-store.js';
 import { MpeError } from '../../../ops/errors.js';
+import { isAuditTime } from '../../audit/audit-text.js';
 import { coverageReport } from '../../coverage/report.js';
 import type { AuditFilter, AuditLine, RecoveryServices } from '../../services.js';
 import type { ServicesContext } from '../services-context.js';
@@ -38,5 +39,6 @@ function lineOf(row: AuditRow): AuditLine {
   const { atMs, source, result, helpdeskUser, endUser, machine, keyType, keyId, reason, ticket, detail } =
     row;
   const said = { helpdeskUser, endUser, machine, keyType, keyId, reason, ticket, detail };
-  return { sequence: row.sequence.toString(), atMs, source, result, ...said };
+  // Of a row that was changed by hand it may be no time at all.
+  return { sequence: row.sequence.toString(), atMs: isAuditTime(atMs) ? atMs : 0, source, result, ...said };
 }

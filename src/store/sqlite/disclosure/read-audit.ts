@@ -1,6 +1,6 @@
 import { NIL_GUID, type Guid } from '../../../protocol/guid.js';
 import type { AuditFilter, AuditHead, AuditKeyType, AuditRow, AuditSource } from '../../disclosure-store.js';
-import { bigInteger, bytes, integer, text, textOrNull } from '../columns.js';
+import { bigInteger, bytes, text, textOrNull } from '../columns.js';
 import type { Connection, SqlParameter, SqlRow } from '../connection.js';
 
 /** The row of a request, or null. */
@@ -93,7 +93,7 @@ function auditRow(row: SqlRow): AuditRow {
   return {
     sequence: bigInteger(row, 'Sequence'),
     requestId: (textOrNull(row, 'RequestId') ?? NIL_GUID) as Guid,
-    atMs: integer(row, 'HappenedAt'),
+    atMs: Number(bigInteger(row, 'HappenedAt')),
     source: text(row, 'Source') as AuditSource,
     result: text(row, 'Result') as AuditRow['result'],
     actor: text(row, 'Actor'),
