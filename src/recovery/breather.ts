@@ -12,3 +12,21 @@ export class Breather {
     this.#since = performance.now();
   }
 }
+
+/** Runs work that yields between small pieces without a pause. */
+export function atOnce<T>(work: Generator<void, T>): T {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** Runs work that yields between small pieces, with pauses for others. */
+export async function inPieces<T>(work: Generator<void, T>): Promise<T> {
+  const breather = new Breather();
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    await breather.pause();
+  }
+}

@@ -1,6 +1,7 @@
 import { OTHER_MANAGERS, type OtherManager } from '../../protocol/vocabulary.js';
 import type { CoverageFacts } from '../../store/policy-store.js';
 import type { PolicyRow, SiteStore } from '../../store/site-store.js';
+import { atOnce, inPieces } from '../breather.js';
 import {
   COVERAGE,
   COVERAGE_IDS,
@@ -8,7 +9,7 @@ import {
   type CoverageDevice,
   type CoverageId,
 } from './definitions.js';
-import { devicesOf } from './devices-of.js';
+import { findDevices } from './devices-of.js';
 
 /** A line of the report. */
 export interface CoverageCount {
@@ -36,6 +37,8 @@ export interface CoverageReport {
 
 /** Names that a line gives at most. */
 const EXAMPLES = 100;
+/** Devices of a piece of work, some milliseconds. */
+const PIECE = 1000;
 
 /** A machine as people name it. */
 export const deviceName = ({ domain, name }: CoverageDevice): string =>
@@ -47,28 +50,39 @@ export function coverageOf(
   policies: readonly PolicyRow[],
   atMs: number,
 ): CoverageReport {
-  const { devices, imported, unlisted } = devicesOf(facts, policies);
-  const lines = COVERAGE_IDS.map((id) => {
-    const machines = devices.filter(COVERAGE[id]);
-    return {
-      id,
-      label: COVERAGE_LABELS[id],
-      machines: machines.length,
-      examples: machines.slice(0, EXAMPLES).map(deviceName),
-    };
-  });
-  const managers = Object.fromEntries(
-    OTHER_MANAGERS.map((manager) => [
-      manager,
-      devices.filter(({ client }) => client?.otherManagers.includes(manager) === true).length,
-    ]),
-  ) as Record<OtherManager, number>;
+  return atOnce(countCoverage(facts, policies, atMs));
+}
+
+/** As {@link coverageOf}, in small pieces: a site has tens of thousands of machines. */
+function* countCoverage(
+  facts: CoverageFacts,
+  policies: readonly PolicyRow[],
+  atMs: number,
+): Generator<void, CoverageReport> {
+  const { devices, imported, unlisted } = yield* findDevices(facts, policies);
+  const lines = COVERAGE_IDS.map((id) => ({
+    ...{ id, label: COVERAGE_LABELS[id], machines: 0, examples: [] as string[] },
+  }));
+  const managers = Object.fromEntries(OTHER_MANAGERS.map((manager) => [manager, 0])) as Record<
+    OtherManager,
+    number
+  >;
+  for (const [n, device] of devices.entries()) {
+    if (n % PIECE === PIECE - 1) yield;
+    for (const line of lines) {
+      if (!COVERAGE[line.id](device)) continue;
+      line.machines += 1;
+      if (line.examples.length < EXAMPLES) line.examples.push(deviceName(device));
+    }
+    for (const manager of new Set(device.client?.otherManagers)) managers[manager] += 1;
+  }
   return { atMs, denominator: { machines: devices.length, imported }, unlisted, lines, managers };
 }
 
 /** Reads and counts coverage. */
 export async function coverageReport(store: SiteStore, atMs: number): Promise<CoverageReport> {
-  return coverageOf(await store.policy.coverage(atMs), await store.readPolicies(), atMs);
+  const facts = await store.policy.coverage(atMs);
+  return inPieces(countCoverage(facts, await store.readPolicies(), atMs));
 }
 
 /** The number of a line. */

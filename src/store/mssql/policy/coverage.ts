@@ -1,5 +1,5 @@
 import { PROTECTION_STATES, VOLUME_TYPES, type OtherManager } from '../../../protocol/vocabulary.js';
-import { volumesOf } from '../../coverage-volumes.js';
+import { COVERAGE_COPIES, volumesOf } from '../../coverage-volumes.js';
 import type { CoverageClient, CoverageFacts } from '../../policy-store.js';
 import { flag, guid, integer, json, numbered, text, time, timeOrNull, word } from '../columns.js';
 import type { Connection } from '../connection.js';
@@ -22,20 +22,23 @@ const CLIENTS = `
   FROM MPE_Clients c LEFT JOIN MPE_ClientStates s ON s.ClientId = c.ClientId
   WHERE ${IN_SIGHT}`;
 
-/** The key of a report's set that its client has sent. */
-const PROVEN = `SELECT 1 FROM MPE_Keys k JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = r.ClientId
-  WHERE k.KeyId = j.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1`;
-
+/**
+ * A key's copies are asked for once: 1 for what the client never sent, 2 where no copy opens, 3 where one does.
+ * A password that cannot be read beside one that can is no damage.
+ */
 const VOLUMES = `
   SELECT r.ClientId, r.VolumeId, r.VolumeType, r.Protection, r.ReportedAt,
-    CASE WHEN j.KeyId IS NULL THEN 0 ELSE 1 END AS HasKey,
-    CASE WHEN EXISTS (${PROVEN}) THEN 1 ELSE 0 END AS Proven,
-    CASE WHEN EXISTS (${PROVEN} AND EXISTS (
-      SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId)) THEN 1 ELSE 0 END AS Readable,
+    CASE WHEN j.KeyId IS NULL THEN 0 ELSE 1 + COALESCE(u.Copies, 0) END AS Copy,
     CASE WHEN EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = j.KeyId) THEN 1 ELSE 0 END AS Exposed,
     CASE WHEN EXISTS (SELECT 1 FROM MPE_RotationRequests q WHERE q.VolumeId = r.VolumeId AND q.KeyId = j.KeyId
       AND q.ClosedAt IS NULL AND q.Deadline < @now) THEN 1 ELSE 0 END AS Overdue
   FROM MPE_Reports r OUTER APPLY OPENJSON(r.KeyIds) WITH (KeyId uniqueidentifier '$') j
+    OUTER APPLY (
+      SELECT MAX(x.Copies) AS Copies FROM (
+        SELECT CASE WHEN EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId)
+          THEN 2 ELSE 1 END AS Copies
+        FROM MPE_Keys k JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = r.ClientId
+        WHERE k.KeyId = j.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1) x) u
   ORDER BY r.ClientId, r.VolumeId`;
 
 /** What coverage is counted from, in three statements whatever their number. */
@@ -51,9 +54,7 @@ export async function coverage(connection: Connection, nowMs: number): Promise<C
       volumeType: numbered(row, 'VolumeType', VOLUME_TYPES),
       protection: numbered(row, 'Protection', PROTECTION_STATES),
       reportedAtMs: time(row, 'ReportedAt'),
-      key: flag(row, 'HasKey'),
-      proven: flag(row, 'Proven'),
-      readable: flag(row, 'Readable'),
+      copy: numbered(row, 'Copy', COVERAGE_COPIES),
       exposed: flag(row, 'Exposed'),
       overdue: flag(row, 'Overdue'),
     })),

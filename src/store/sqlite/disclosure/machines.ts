@@ -11,8 +11,12 @@ export function findMachines(c: Connection, name: string): Guid[] {
   const [, domain = '', machine = ''] = /^(?:([^\\]*)\\)?(.*)$/s.exec(name.trim()) ?? [];
   return c
     .all(
-      `SELECT Id AS ClientId FROM RecoveryAndHardwareCore_Machines
-       WHERE Name = ?1 COLLATE NOCASE AND (?2 = '' OR DomainName = ?2 COLLATE NOCASE) ORDER BY Id LIMIT ?3`,
+      // The names by their indexes; then whether the client still calls itself so.
+      `SELECT m.Id AS ClientId FROM RecoveryAndHardwareCore_Machines m
+       WHERE m.Id IN (SELECT s.ClientId FROM MPE_ClientStates s WHERE s.MachineName = ?1 COLLATE NOCASE
+                      UNION SELECT c.ClientId FROM MPE_Clients c WHERE c.MachineName = ?1 COLLATE NOCASE)
+         AND m.Name = ?1 COLLATE NOCASE AND (?2 = '' OR m.DomainName = ?2 COLLATE NOCASE)
+       ORDER BY m.Id LIMIT ?3`,
       machine,
       domain,
       MOST,

@@ -221,3 +221,5 @@ CREATE TRIGGER MPE_MachineNumbers_NoDelete BEFORE DELETE ON MPE_MachineNumbers B
 -- What a policy begins by itself: how much in the last hour, and which volumes it has reached.
 CREATE INDEX MPE_RotationRequests_Begun ON MPE_RotationRequests (RequestedBy, OpenedAt);
 CREATE INDEX MPE_Exposures_Volume ON MPE_Exposures (VolumeId, Cause);
+-- How rings fare: what a machine says last of its open rotations.
+CREATE INDEX MPE_RotationReports_Failed ON MPE_RotationReports (ClientId) WHERE Outcome = 'FAILED';

@@ -1,17 +1,30 @@
 import { deviceChanges } from '../../device-changes.js';
 import type { DeviceImport, DeviceRow } from '../../policy-store.js';
 import { text } from '../columns.js';
-import type { Connection } from '../connection.js';
+import type { Connection, SqlRow } from '../connection.js';
+
+const COLUMNS = 'DeviceKey, MachineName, Domain, HardwareId, Tag';
 
 /** Every device, by key. */
 export function readDevices(c: Connection): DeviceRow[] {
-  return c.all('SELECT * FROM MPE_Devices ORDER BY DeviceKey').map((row) => ({
+  return c.all(`SELECT ${COLUMNS} FROM MPE_Devices ORDER BY DeviceKey`).map(deviceOf);
+}
+
+/** At most `limit` devices after a key, by key. */
+export function devicesAfter(c: Connection, after: string, limit: number): DeviceRow[] {
+  return c
+    .all(`SELECT ${COLUMNS} FROM MPE_Devices WHERE DeviceKey > ? ORDER BY DeviceKey LIMIT ?`, after, limit)
+    .map(deviceOf);
+}
+
+function deviceOf(row: SqlRow): DeviceRow {
+  return {
     deviceKey: text(row, 'DeviceKey'),
     machineName: text(row, 'MachineName'),
     domain: text(row, 'Domain'),
     hardwareId: text(row, 'HardwareId'),
     tag: text(row, 'Tag'),
-  }));
+  };
 }
 
 /** Adds, changes and (with `replace`) removes devices, all or none. */

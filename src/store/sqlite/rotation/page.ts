@@ -26,6 +26,13 @@ export function find(c: Connection, requestId: Guid): RotationFacts | null {
   });
 }
 
+/** Requests for keys that a client sent. */
+const REQUESTS_OF_MACHINE = `(
+    SELECT DISTINCT k.VolumeId, k.KeyId FROM MPE_KeyProofs p
+      CROSS JOIN MPE_Keys k ON k.SecretId = p.SecretId AND k.Kind = 1
+    WHERE p.ClientId = ?) w
+    CROSS JOIN MPE_RotationRequests r ON r.VolumeId = w.VolumeId AND r.KeyId = w.KeyId`;
+
 /** Open requests by deadline, closed ones the newest first; each walks the index of its order. */
 function statement(
   filter: RotationFilter,
@@ -42,15 +49,11 @@ function statement(
   if (filter.volumeId !== undefined) where('r.VolumeId = ?', filter.volumeId);
   if (filter.keyId !== undefined) where('r.KeyId = ?', filter.keyId);
   if (filter.dueBeforeMs !== undefined) where('r.Deadline < ?', filter.dueBeforeMs);
-  if (filter.clientId !== undefined) {
-    where(
-      `EXISTS (SELECT 1 FROM MPE_Keys k CROSS JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = ?
-               WHERE k.KeyId = r.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1)`,
-      filter.clientId,
-    );
-  }
+  // A machine's few keys come first: walking all requests in their order would look at those of everybody.
+  const from = filter.clientId === undefined ? 'MPE_RotationRequests r' : REQUESTS_OF_MACHINE;
+  if (filter.clientId !== undefined) values.unshift(filter.clientId);
   if (after !== null) where(`(r.${order}, r.RequestId) ${beyond} (?, ?)`, after.atMs, after.requestId);
-  const text = `SELECT ${RECORD_COLUMNS} FROM MPE_RotationRequests r WHERE ${conditions.join(' AND ')}
+  const text = `SELECT ${RECORD_COLUMNS} FROM ${from} WHERE ${conditions.join(' AND ')}
     ORDER BY r.${order} ${direction}, r.RequestId ${direction} LIMIT ?`;
   return { text, values: [...values, limit] };
 }
