@@ -85,6 +85,11 @@ export class DataKeyRing {
     if (!this.#usable(this.#current)) await this.#make();
   }
 
+  /** Makes a new data key for the next secret: the database does not hold the present one any more. */
+  forget(): void {
+    this.#current = null;
+  }
+
   /** A usable key with one use taken. Loops, as many waiters share a key that has few uses left. */
   async #take(): Promise<CurrentKey> {
     for (;;) {

@@ -2,6 +2,7 @@ import type { MpeError } from '../ops/errors.js';
 import type { Logger } from '../ops/log.js';
 import type { Metrics } from '../ops/metrics.js';
 import { commitGroup, type GroupResult, type Planner } from '../store/commit/commit-group.js';
+import { isDataKeyMissing } from '../store/data-key-missing.js';
 import type { Classified, CommitCandidate, SiteStore } from '../store/site-store.js';
 import { planMessage, type PlanContext, type Planned } from './plan.js';
 import type { Prepared } from './types.js';
@@ -33,6 +34,8 @@ export interface GroupCommitterOptions {
   readonly metrics: Metrics;
   /** Most messages of one transaction. */
   readonly groupMax: number;
+  /** The database does not hold the data key that secrets were encrypted with: the next try needs another. */
+  readonly onDataKeyMissing?: () => void;
 }
 
 /**
@@ -92,7 +95,12 @@ export class GroupCommitter {
         store,
         group.map((waiting) => waiting.candidate),
         planner,
-        { onRetry: (cause, error) => metrics.sqlRetries.inc({ number: retryLabel(cause, error) }) },
+        {
+          onRetry: (cause, error) => {
+            metrics.sqlRetries.inc({ number: retryLabel(cause, error) });
+            if (isDataKeyMissing(error)) this.#options.onDataKeyMissing?.();
+          },
+        },
       );
     } catch (error) {
       const failed = error instanceof Error ? error : new Error(String(error));

@@ -79,7 +79,10 @@ export class Pipeline {
     const { metrics } = this;
     this.#stages = {
       ...{ store, clock, site, metrics, by },
-      committer: new GroupCommitter({ store, log, metrics, groupMax: options.groupMax ?? 64 }),
+      committer: new GroupCommitter({
+        ...{ store, log, metrics, groupMax: options.groupMax ?? 64 },
+        onDataKeyMissing: () => site.forgetDataKey(),
+      }),
       quarantineMax: options.quarantineMax ?? 100_000,
       poison: new Set(site.current.site.testSite ? (options.poison ?? []) : []),
     };

@@ -121,6 +121,17 @@ export class SiteContext {
     return { form: 'PLAIN', bytes: plaintext };
   }
 
+  /** The database lost the data key that is in use: the next secret is encrypted with a new one. */
+  forgetDataKey(): void {
+    if (this.#ring === null) return;
+    this.#ring.forget();
+    this.#options.log.error(
+      { event: 'worker.data_key_missing' },
+      'the data key of this process is not in the database, which was restored or has failed over: a new one is made. ' +
+        'What the database lost comes back with the check-ins',
+    );
+  }
+
   async #reload(): Promise<void> {
     const before = this.#current;
     this.#current = (await readSnapshot(this.#options, before.certificate)).snapshot;

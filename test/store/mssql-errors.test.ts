@@ -1,6 +1,7 @@
 import sql from 'mssql';
 import { describe, expect, test } from 'vitest';
 import { MpeError } from '../../src/ops/errors.js';
+import { isDataKeyMissing } from '../../src/store/data-key-missing.js';
 import {
   isTransient,
   isUniqueViolation,
@@ -26,7 +27,8 @@ const UNIQUE =
 describe('classes of errors', () => {
   test.each([
     -2, 233, 1204, 1205, 1222, 3960, 4060, 10_928, 10_929, 40_143, 40_501, 40_613, 49_918, 49_919, 49_920,
-    51_007, 33_557_097, 976, 3906, 9002, 1105, 701, 40_197, 18_401, 4002, 8007,
+    51_007, 33_557_097, 976, 3906, 9002, 1105, 701, 40_197, 18_401, 4002, 8007, 3958, 3966, 3967, 824, 988,
+    40_544, 40_552, 207, 208,
   ])('number %i is transient', (number) => {
     expect(sqlErrorClass(serverError(number, 'x'))).toBe('transient');
     expect(isTransient(serverError(number, 'x'))).toBe(true);
@@ -45,13 +47,10 @@ describe('classes of errors', () => {
     expect(thrownNumber(serverError(number, 'x'))).toBe(number);
   });
 
-  test.each([102, 207, 208, 245, 515, 547, 2628, 8152, 50_000, 51_000, 51_008])(
-    'number %i is permanent',
-    (number) => {
-      expect(sqlErrorClass(serverError(number, 'x'))).toBe('permanent');
-      expect(thrownNumber(serverError(number, 'x'))).toBeNull();
-    },
-  );
+  test.each([102, 245, 515, 547, 2628, 8152, 50_000, 51_000, 51_008])('number %i is permanent', (number) => {
+    expect(sqlErrorClass(serverError(number, 'x'))).toBe('permanent');
+    expect(thrownNumber(serverError(number, 'x'))).toBeNull();
+  });
 
   test.each([
     ...['ESOCKET', 'ECONNRESET', 'ECONNCLOSED', 'ENOTOPEN', 'ENOCONN', 'EINVALIDSTATE', 'ETIMEOUT'],
@@ -99,6 +98,26 @@ describe('classes of errors', () => {
       originalError: serverError(51_004, 'x'),
     });
     expect(sqlErrorClass(abort)).toBe('guard');
+  });
+});
+
+describe('a data key that the database does not hold', () => {
+  const refusal = (key: string): Error =>
+    serverError(
+      547,
+      `The INSERT statement conflicted with the FOREIGN KEY constraint "${key}". The conflict occurred in database "mpe", table "dbo.MPE_DataKeys", column 'DataKeyId'.`,
+    );
+
+  test.each(['FK_MPE_KeySecrets_DataKey', 'fk_mpe_tpmownerauthsecrets_datakey'])('%s', (key) => {
+    expect(sqlErrorClass(refusal(key))).toBe('transient');
+    const error = toStoreError(refusal(key), 'committing messages');
+    expect(isDataKeyMissing(error)).toBe(true);
+    expect(error).toMatchObject({ code: 'STORE_TRANSIENT', retryable: true, facts: { number: 547 } });
+  });
+
+  test('any other foreign key is a fault of the message', () => {
+    expect(sqlErrorClass(refusal('FK_MPE_KeySecrets_Key'))).toBe('permanent');
+    expect(isDataKeyMissing(toStoreError(refusal('FK_MPE_KeySecrets_Key'), 'x'))).toBe(false);
   });
 });
 

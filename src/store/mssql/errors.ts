@@ -1,5 +1,6 @@
 import sql from 'mssql';
 import { isMpeError, MpeError } from '../../ops/errors.js';
+import { dataKeyMissing } from '../data-key-missing.js';
 import { publicMessage } from './public-message.js';
 
 /**
@@ -33,10 +34,17 @@ const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   ...[6005, 17_142, 17_187, 18_401, 18_451], // the server is starting, paused or going down
   // The stream of bytes is damaged. The driver makes whole ones: this one was cut on its way.
   ...[4002, 8004, 8005, 8006, 8007, 8009],
-  // What an operator gives back: memory, space of the database and its log, disks.
-  ...[701, 802, 845, 8628, 8645, 8651, 1101, 1105, 9001, 9002, 823],
+  // What an operator gives back: memory, space of the database and its log, disks, damaged pages.
+  ...[701, 802, 845, 8628, 8645, 8651, 17_803, 1101, 1105, 9001, 9002, 605, 823, 824, 9100],
+  // Row versions (READ_COMMITTED_SNAPSHOT) found no room in tempdb.
+  ...[3958, 3959, 3966, 3967],
+  ...[988, 3908, 3980], // no quorum, an emergency, a batch that was aborted on its way
+  // A column or an object is gone: a breaking migration under a process of the former release, or a
+  // mistake of an administrator. Every message would meet it, and none is at fault.
+  ...[207, 208],
   ...[10_928, 10_929], // Azure SQL: limit of the resource reached, too busy for more than the minimum
   ...[40_143, 40_197, 40_501, 40_540, 40_613], // Azure SQL: busy, reconfigured or not available now
+  ...[1132, 40_544, 40_549, 40_550, 40_551, 40_552, 40_553], // Azure SQL: full, or the session took too much
   ...[49_918, 49_919, 49_920], // Azure SQL: not enough resources, too many operations
   TURN_MISSED,
   BABELFISH,
@@ -96,6 +104,12 @@ const numbersOf = (error: unknown): number[] =>
 
 const saysRefused = (error: Error): boolean => /permission denied|must be owner of/i.test(error.message);
 
+/** A foreign key says that the data key of a secret is not there. */
+const lacksDataKey = (error: unknown): boolean =>
+  [...parts(error)].some(
+    (one) => numberOf(one) === 547 && /FK_MPE_(?:KeySecrets|TpmOwnerAuthSecrets)_DataKey/i.test(one.message),
+  );
+
 const isGuard = (number: number): boolean => number >= FIRST_GUARD && number <= LAST_GUARD;
 
 /** The driver's word for an error: ETIMEOUT, ESOCKET; empty where it has none. */
@@ -118,7 +132,7 @@ export function sqlErrorClass(error: unknown): SqlErrorClass {
   const numbers = numbersOf(error);
   if (numbers.includes(BABELFISH) && [...parts(error)].some(saysRefused)) return 'permission';
   // A deadlock victim may first have seen another refusal: done again, it will tell.
-  if (numbers.some((number) => TRANSIENT_NUMBERS.has(number))) return 'transient';
+  if (numbers.some((number) => TRANSIENT_NUMBERS.has(number)) || lacksDataKey(error)) return 'transient';
   if (numbers.some(isGuard)) return 'guard';
   if (numbers.some((number) => UNIQUE_NUMBERS.has(number))) return 'unique';
   if (numbers.some((number) => PERMISSION_NUMBERS.has(number))) return 'permission';
@@ -182,6 +196,7 @@ export function toStoreError(error: unknown, doing: string): MpeError {
     cause: publicCause(error, number),
     facts: { ...(number === null ? {} : { number }), ...(code === '' ? {} : { code }) },
   };
+  if (lacksDataKey(error)) return dataKeyMissing(doing, options.cause, options.facts);
   switch (sqlErrorClass(error)) {
     case 'transient':
       return new MpeError('STORE_TRANSIENT', `${text}${certificateHelp(error)}`, options);

@@ -8,17 +8,19 @@
  *    generation) cannot change before the commit. Constraints decide all the same.
  *  * A plan was made from what `classify` saw. Where a secret that it took for healthy is no longer
  *    so, the message is `raced`: COMMITTED must mean readable.
+ *  * A data key that is not in the database concerns the whole process: the transaction is given up.
  *  * An error of one message (a check, a foreign key, a value that the driver refuses) is that
  *    message's `failed`; its neighbours are written.
  *  * Crash before COMMIT: nothing happened. Crash after COMMIT, or COMMIT's answer lost: the caller
  *    classifies again and finds the outcome.
  */
 import { secretKindNumber, type SecretKind } from '../../secrets/types.js';
+import { dataKeyMissing } from '../data-key-missing.js';
 import type { ApplyResult, CommitPlan, SecretWrite } from '../site-store.js';
 import { hasSequenceTwin, isHealthy } from './classify.js';
 import { integer } from './columns.js';
 import type { Connection } from './connection.js';
-import { isTransient, isUniqueViolation, toStoreError } from './errors.js';
+import { isForeignKeyViolation, isTransient, isUniqueViolation, toStoreError } from './errors.js';
 import { isForeignClaim } from '../foreign-claim.js';
 import { flagClone } from './flag-clone.js';
 import { insertOutcome, moveOutcomeUp } from './outcomes.js';
@@ -45,8 +47,18 @@ function applyOne(c: Connection, plan: CommitPlan): ApplyResult {
     // Without a transaction there is nothing left to add the others to; a full disk concerns all.
     if (!c.db.inTransaction || isTransient(error)) throw error;
     if (error instanceof Raced || isUniqueViolation(error, 'MPE_Outcomes')) return { kind: 'raced' };
+    if (isForeignKeyViolation(error) && lacksDataKey(c, plan))
+      throw dataKeyMissing('writing a message', error, {});
     return { kind: 'failed', error: toStoreError(error, 'writing a message') };
   }
+}
+
+function lacksDataKey(c: Connection, { secrets }: CommitPlan): boolean {
+  return secrets.some(
+    ({ content }) =>
+      content.form === 'SEALED' &&
+      c.get('SELECT 1 FROM MPE_DataKeys WHERE DataKeyId = ?', content.dataKeyId) === undefined,
+  );
 }
 
 /** Everything of one message; returns the number of generations written: new keys and successors. */

@@ -31,6 +31,11 @@ export function isTransient(error: unknown): boolean {
   return TRANSIENT.some((known) => code.startsWith(known)) || isMpeError(error, 'STORE_TRANSIENT');
 }
 
+/** A row refers to one that is not there; SQLite does not say which. */
+export function isForeignKeyViolation(error: unknown): boolean {
+  return codeOf(error) === 'SQLITE_CONSTRAINT_FOREIGNKEY';
+}
+
 /** A unique or primary key constraint of this table refused a row. */
 export function isUniqueViolation(error: unknown, table: string): boolean {
   const code = codeOf(error);

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { commitGroup } from '../../../src/store/commit/commit-group.js';
+import { isDataKeyMissing } from '../../../src/store/data-key-missing.js';
 import type { SecretPosition, SiteStore, StoredSecret } from '../../../src/store/site-store.js';
 import type { MakeDatabase } from '../conformance.js';
 import { candidate, DATA_KEY, hex, id, register, siteSeed, T0, testPlanner } from '../world.js';
@@ -152,9 +154,20 @@ export function secretsAndProofs(make: MakeDatabase): void {
       await store.close();
     });
 
-    it('refuses a ciphertext under a data key that was never committed', async () => {
+    it('refuses a ciphertext under a data key that it does not hold, and says that no message is at fault', async () => {
       const store = await fresh();
-      expect(await send(store, [escrow(1)], { dataKeyId: id('misc', 77) })).toEqual(['failed']);
+      const tpm = { client: 1, message: 2, sequence: 2, tpm: 'owner 1' };
+      for (const one of [escrow(1), tpm]) {
+        const retries: unknown[] = [];
+        const [result] = await commitGroup(
+          store,
+          [candidate(one)],
+          testPlanner({ dataKeyId: id('misc', 77) }),
+          { pause: () => Promise.resolve(), maxTransient: 0, onRetry: (_, error) => retries.push(error) },
+        );
+        expect(result).toMatchObject({ kind: 'transient' });
+        expect(retries.map(isDataKeyMissing)).toEqual([true]);
+      }
       expect(await store.counts()).toMatchObject({ keys: 0, secrets: 0, outcomes: 0 });
       await store.close();
     });
