@@ -53,6 +53,11 @@ export function register(program: Command): void {
     .description('switch an account on, and end the wait after refused sign-ins')
     .argument('<name>', 'the account')
     .action((name: string) => setDisabled(name, false));
+  accounts
+    .command('end-sessions')
+    .description('end every session of a person, of OpenID Connect too; signing in again is not prevented')
+    .argument('<name>', 'as audit and portals name the person')
+    .action(endSessions);
 }
 
 /** Opens the store; what is done is logged on standard error with who did it. */
@@ -144,6 +149,17 @@ async function setDisabled(name: string, disabled: boolean): Promise<void> {
     else await people.clearFailures([accountSubject(name)]);
     log.warn({ event: 'account.changed', account: name, disabled, by }, 'an account was switched');
     print(`Account ${name} is ${disabled ? 'off; its sessions ended' : 'on'}.`);
+  });
+}
+
+async function endSessions(name: string): Promise<void> {
+  if (!NAME.test(name)) throw new MpeError('USAGE', 'a name has 1 to 256 characters, none of them unseen');
+  await work(async ({ people }, { log, by }) => {
+    await people.endSessionsOf(name);
+    log.warn({ event: 'account.sessions_ended', account: name, by }, 'the sessions of a person were ended');
+    print(
+      `${name} has no session any more. Who may not come back: leave the group at the provider, or mpe accounts disable.`,
+    );
   });
 }
 

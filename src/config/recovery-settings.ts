@@ -110,6 +110,12 @@ export const RECOVERY_SETTINGS = {
     defaultNote: 'none',
     about: 'Roles of groups; `*` is everybody whom the provider signs in.',
   }),
+  MPE_RECOVERY_OIDC_MINUTES: setting({
+    form: wholeNumber(5, 1440, 'minutes'),
+    fallback: '60',
+    about:
+      'A session by OpenID Connect ends after this time, so that the provider is asked for name and groups again.',
+  }),
   MPE_RECOVERY_OIDC_AUDIENCE: setting({
     form: exactText,
     fallback: null,
@@ -188,6 +194,8 @@ export interface OidcSettings {
   readonly nameClaim: string;
   readonly groupsClaim: string;
   readonly roles: GroupRoles;
+  /** How long what the provider said of a person counts. */
+  readonly rolesMs: number;
   /** null: access tokens are not taken. */
   readonly audience: string | null;
 }
@@ -299,6 +307,7 @@ function oidcOf(read: ReadSetting, need: NeedSetting): OidcSettings | null {
     scopes: need('MPE_RECOVERY_OIDC_SCOPES'),
     nameClaim: need('MPE_RECOVERY_OIDC_NAME_CLAIM'),
     groupsClaim: need('MPE_RECOVERY_OIDC_GROUPS_CLAIM'),
+    rolesMs: 60_000 * need('MPE_RECOVERY_OIDC_MINUTES'),
     audience: read('MPE_RECOVERY_OIDC_AUDIENCE'),
   };
 }

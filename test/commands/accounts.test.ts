@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { URI, type TOTP } from 'otpauth';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { BREAK_GLASS_SUBJECTS } from '../../src/recovery/sign-in/lock-out.js';
+import type { SessionRow } from '../../src/store/people-store.js';
 import { Browser } from '../recovery/browser.js';
 import { TestCa } from '../support/pki.js';
 import { TestSite } from '../workers/support.js';
@@ -79,6 +80,23 @@ describe('mpe accounts', () => {
       '12 to 256',
     );
   }, 120_000);
+});
+
+test('mpe accounts end-sessions ends those of a person of the provider too, and of nobody else', async () => {
+  const { people } = site.store;
+  const now = Date.now();
+  const session = (byte: number, personName: string): SessionRow => ({
+    ...{ tokenHash: Buffer.alloc(32, byte), personName, roles: ['helpdesk-user'], signIn: 'oidc' },
+    ...{ portal: 'helpdesk', accountRevision: null, noticeAccepted: false },
+    ...{ createdAtMs: now, lastSeenAtMs: now, endsAtMs: now + 3_600_000 },
+  });
+  for (const row of [session(1, 'CORP\\anna'), session(2, 'CORP\\anna'), session(3, 'CORP\\ben')])
+    await people.addSession(row);
+  const ended = await mpe('accounts', 'end-sessions', 'corp\\ANNA');
+  expect([ended.code, ended.text]).toEqual([0, expect.stringContaining('leave the group at the provider')]);
+  const left = await Promise.all([1, 2, 3].map((byte) => people.findSession(Buffer.alloc(32, byte))));
+  expect(left.map((found) => found !== null)).toEqual([false, false, true]);
+  expect((await mpe('accounts', 'end-sessions', '')).code).toBe(2);
 });
 
 describe('mpe break-glass', () => {

@@ -1,5 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { RecoveryServiceSettings } from '../../src/config/index.js';
 import { groupsOf, nameOf, rolesOfGroups } from '../../src/recovery/sign-in/groups.js';
+import { Sessions } from '../../src/recovery/sign-in/sessions.js';
 import type { Answer, Browser } from './browser.js';
 import { PASSWORD, ServiceLab } from './service-lab.js';
 
@@ -102,6 +104,55 @@ describe('OpenID Connect', () => {
     await one.account('CORP\\ben', 'self-service-user');
     const local = { name: 'CORP\\ben', password: PASSWORD, portal: 'helpdesk', returnTo: '/helpdesk' };
     expect((await one.browser().form('/sign-in/local', local)).headers.location).toBe('/self-service');
+  });
+
+  test('counts for a bounded time: then the provider is asked again, and who left a group has its role no more', async () => {
+    const one = await ServiceLab.open(
+      { MPE_RECOVERY_OIDC_MINUTES: '30', MPE_RECOVERY_SESSION_MINUTES: '60' },
+      { oidc: true },
+    );
+    const issuer = one.issuer!;
+    issuer.signsIn = { name: 'CORP\\anna', groups: ['Desk Admins'] };
+    const browser = one.browser();
+    await browser.get(await atProvider(browser));
+    const rolesNow = async (): Promise<unknown> =>
+      (await browser.get('/api/v1/session')).json().person?.roles;
+    expect(await rolesNow()).toEqual(['helpdesk-administrator', 'self-service-user']);
+    // The person leaves the group; nobody tells the service.
+    issuer.signsIn = { name: 'CORP\\anna', groups: [] };
+    one.clock.movedMs += 29 * 60_000;
+    const late = (await browser.get('/api/v1/session')).json();
+    expect(late.person.roles).toEqual(['helpdesk-administrator', 'self-service-user']);
+    expect(late.secondsLeft).toBeGreaterThan(0);
+    expect(late.secondsLeft).toBeLessThanOrEqual(60);
+    one.clock.movedMs += 60_000;
+    expect((await browser.get('/api/v1/session')).status).toBe(401);
+    expect(one.desk.site.lines).toContainEqual(
+      expect.objectContaining({ event: 'session.ended', why: 'the provider is to be asked again' }),
+    );
+    // The provider still knows the browser: one redirect there and back, nothing to type.
+    await browser.get(await atProvider(browser));
+    expect(await rolesNow()).toEqual(['self-service-user']);
+  });
+
+  test('bounds sessions of before too, where the time was made shorter; those of local accounts it leaves', async () => {
+    const one = await lab();
+    one.issuer!.signsIn = { name: 'CORP\\anna', groups: ['Desk'] };
+    const browser = one.browser();
+    await browser.get(await atProvider(browser));
+    const local = await one.as('CORP\\local', 'operator');
+    one.clock.movedMs += 10 * 60_000;
+    for (const who of [browser, local]) expect((await who.get('/api/v1/session')).status).toBe(200);
+    one.clock.movedMs += 10 * 60_000;
+    const { oidc, ...others } = one.settings;
+    const shorter = { ...others, oidc: { ...oidc!, rolesMs: 15 * 60_000 } };
+    const find = (settings: RecoveryServiceSettings, who: Browser): Promise<unknown> =>
+      new Sessions(one.desk.store.people, settings, one.clock, one.desk.site.log).find(
+        who.cookie('__Host-mpe-session'),
+      );
+    expect(await find(one.settings, browser)).not.toBeNull();
+    expect(await find(shorter, local)).not.toBeNull();
+    expect(await find(shorter, browser)).toBeNull();
   });
 
   test('gives nobody the name of break-glass', async () => {

@@ -32,6 +32,7 @@ export class ServiceLab {
   readonly service: RecoveryService;
   readonly clock: MovedClock;
   readonly issuer: PeopleIssuer | null;
+  readonly settings: RecoveryServiceSettings;
   readonly ca: Ca;
 
   private constructor(
@@ -39,12 +40,14 @@ export class ServiceLab {
     service: RecoveryService,
     clock: MovedClock,
     issuer: PeopleIssuer | null,
+    settings: RecoveryServiceSettings,
     ca: Ca,
   ) {
     this.desk = desk;
     this.service = service;
     this.clock = clock;
     this.issuer = issuer;
+    this.settings = settings;
     this.ca = ca;
   }
 
@@ -90,9 +93,9 @@ export class ServiceLab {
     const { store } = desk;
     const { log } = desk.site;
     const disclosure = { ...desk.context, clock };
+    const settings = { ...config.recovery.service, ...options.settings };
     const service = await startRecoveryService({
-      settings: { ...config.recovery.service, ...options.settings },
-      ...{ store, clock, log, audit: disclosure },
+      ...{ settings, store, clock, log, audit: disclosure },
       services: recoveryServices({ store, clock, log, disclosure }),
       pages: options.pages === true ? [portalPages] : [],
       ...(options.onTls === undefined ? {} : { onTls: options.onTls }),
@@ -103,7 +106,7 @@ export class ServiceLab {
       await service.close(0);
       await issuer?.stop();
     });
-    return new ServiceLab(desk, service, clock, issuer, ca);
+    return new ServiceLab(desk, service, clock, issuer, settings, ca);
   }
 
   browser(): Browser {

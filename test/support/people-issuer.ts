@@ -92,7 +92,9 @@ export class PeopleIssuer {
       pkce: { required: () => true },
       interactions: { url: (_context, interaction) => `/interaction/${interaction.uid}` },
       findAccount: (_context, id) => {
-        const { name, groups } = JSON.parse(id) as Known;
+        const known = JSON.parse(id) as Known;
+        // Groups as they are now, not as they were when somebody came to the provider.
+        const { name, groups } = this.signsIn.name === known.name ? this.signsIn : known;
         return { accountId: id, claims: () => ({ sub: name, preferred_username: name, groups }) };
       },
       loadExistingGrant: async (context) => {

@@ -28,7 +28,7 @@ const LEEWAY_SECONDS = 60;
 /**
  * Signs people in at an OpenID provider: code flow with PKCE, state and nonce; the ID token's signature,
  * issuer, audience and times are verified by the library, the `iss` of the answer as well. What the
- * provider says of groups gives the roles, once, at the sign-in.
+ * provider says of groups gives the roles, at the sign-in and for `MPE_RECOVERY_OIDC_MINUTES`.
  */
 export class OidcSignIn {
   readonly #settings: OidcSettings;

@@ -22,7 +22,9 @@ export interface HeldSession {
  * Sessions live in the database, by the hash of their token: whoever reads the database has no session.
  * A token is made anew at each sign-in and whenever a person's roles change; a session ends when it is
  * idle, when its time is over, at sign-out, when its account is disabled or gets another password, and
- * (break-glass) when the account is no longer armed.
+ * (break-glass) when the account is no longer armed. What an OpenID provider says of a person changes
+ * without anybody telling: it counts for a bounded time, after which the provider is asked again by a new
+ * sign-in.
  */
 export class Sessions {
   readonly #store: PeopleStore;
@@ -93,6 +95,7 @@ export class Sessions {
 
   #overBecause({ session, account, armedUntilMs }: FoundSession, now: number): string | null {
     if (now >= session.endsAtMs) return 'its time is over';
+    if (now >= this.#endsAt(session)) return 'the provider is to be asked again';
     if (now >= session.lastSeenAtMs + this.#idleMs(session.portal)) return 'idle';
     switch (session.signIn) {
       case 'oidc':
@@ -131,7 +134,7 @@ export class Sessions {
   }
 
   #seen(row: SessionRow, roles: readonly string[], token: string, now: number): Session {
-    const left = Math.min(row.endsAtMs, now + this.#idleMs(row.portal)) - now;
+    const left = Math.min(this.#endsAt(row), now + this.#idleMs(row.portal)) - now;
     return {
       person: { name: row.personName, roles: rolesOf(roles), signIn: row.signIn },
       portal: row.portal,
@@ -140,6 +143,12 @@ export class Sessions {
       secondsLeft: Math.max(0, Math.floor(left / 1000)),
       noticeAccepted: row.noticeAccepted,
     };
+  }
+
+  /** The end whatever is asked; by the settings of now, so that a shorter time counts for sessions of before. */
+  #endsAt({ endsAtMs, createdAtMs, signIn }: SessionRow): number {
+    const { oidc } = this.#settings;
+    return signIn === 'oidc' && oidc !== null ? Math.min(endsAtMs, createdAtMs + oidc.rolesMs) : endsAtMs;
   }
 
   #idleMs(portal: Portal): number {
