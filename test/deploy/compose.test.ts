@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig, type Config } from '../../src/config/index.js';
@@ -18,6 +18,8 @@ const OURS = ['migrate', 'gateway', 'worker', 'recovery', 'admin'] as const;
 /** Those of them that stay. */
 const STAYING = ['gateway', 'worker', 'recovery'] as const;
 const secrets = tempFolder('mpe-secrets-');
+/** Where checkpoints of the audit are kept. */
+const AUDIT = '/audit';
 
 /** The configuration that a service starts with, its secret files made by make-secrets.sh. */
 function configOf(name: (typeof OURS)[number]): Config {
@@ -205,7 +207,7 @@ describe('secrets and keys', () => {
   test('each host gets what its role needs of the key folder, read-only', () => {
     const roles = { gateway: 'gateway', worker: 'worker', recovery: 'recovery' } as const;
     for (const [name, folder] of Object.entries(roles)) {
-      const mounts = mountsOf(name);
+      const mounts = mountsOf(name).filter((mount) => mount.target !== AUDIT);
       expect(mounts.map((mount) => mount.target).sort(), name).toEqual([
         ...[`/keys/${folder}`, `/keys/${KEY_FILES.site}`].sort(),
       ]);
@@ -217,12 +219,70 @@ describe('secrets and keys', () => {
     expect(mountsOf('migrate')).toEqual([]);
   });
 
+  test('where an image cannot be written to, what a process writes has a place of its own', () => {
+    for (const name of ['recovery', 'admin'] as const) {
+      const [mount, ...more] = mountsOf(name).filter(({ target }) => target === AUDIT);
+      expect(more).toEqual([]);
+      expect(mount, name).toEqual({
+        ...{ type: 'bind', source: '${MPE_AUDIT:-./audit}', target: AUDIT },
+        bind: { create_host_path: false },
+      });
+      expect(dirname(configOf(name).audit.checkpoints.path)).toBe(AUDIT);
+    }
+    for (const name of STAYING) {
+      const { audit } = configOf(name);
+      // Only the recovery service signs checkpoints.
+      if (name !== 'recovery') expect(dirname(audit.checkpoints.path)).not.toBe(AUDIT);
+    }
+  });
+
   test('a second run of make-secrets.sh changes nothing', () => {
     const contents = (): string[] =>
       [...Object.keys(compose.secrets)].map((name) => readFileSync(join(secrets, name), 'latin1'));
     const before = contents();
     makeSecrets(secrets);
     expect(contents()).toEqual(before);
+  });
+});
+
+describe('compose.portals.yaml', () => {
+  const portals = readCompose('compose.portals.yaml');
+  const added = portals.services['recovery'];
+
+  test('adds the portals to the recovery service, and nothing else', () => {
+    expect(Object.keys(portals.services)).toEqual(['recovery']);
+    expect(added?.networks).toEqual(['clients']);
+    expect(added?.ports).toEqual(['${MPE_RECOVERY_PORT:-8444}:8444']);
+    for (const [name, { file }] of Object.entries(portals.secrets)) {
+      expect(added?.secrets).toContain(name);
+      expect(withDefaults(file)).toBe(`./secrets/${name}`);
+    }
+  });
+
+  test('gives the service what it needs to answer people', () => {
+    const url = 'https://recovery.example.org:8444';
+    const environment = { ...services['recovery']?.environment, ...added?.environment };
+    const files = Object.values(added?.environment ?? {}).filter((value) =>
+      value.startsWith('/run/secrets/'),
+    );
+    expect(files.map((file) => file.replace('/run/secrets/', '')).sort()).toEqual(
+      Object.keys(portals.secrets).sort(),
+    );
+    const { service } = loadConfig(
+      Object.fromEntries(
+        Object.entries(environment)
+          .filter(([variable]) => variable.startsWith('MPE_'))
+          .map(([variable, value]) => [
+            variable,
+            withDefaults(value.replace(/^\$\{MPE_RECOVERY_URL:\?.*\}$/, url)).replaceAll(
+              '/run/secrets/sqlserver',
+              `${secrets}/sqlserver`,
+            ),
+          ]),
+      ),
+    ).recovery;
+    expect(service).toMatchObject({ listen: { host: '0.0.0.0', port: 8444 } });
+    expect(JSON.stringify(service)).toContain(url);
   });
 });
 

@@ -45,9 +45,9 @@ export interface Compose {
   readonly secrets: Readonly<Record<string, { readonly file: string }>>;
 }
 
-/** Reads compose.yaml as compose does: with merge keys, and a doubled key is an error. */
-export function readCompose(): Compose {
-  const text = readFileSync(join(DEPLOY, 'compose.yaml'), 'utf8');
+/** Reads a file as compose does: with merge keys, and a doubled key is an error. */
+export function readCompose(name = 'compose.yaml'): Compose {
+  const text = readFileSync(join(DEPLOY, name), 'utf8');
   return parse(text, { merge: true, uniqueKeys: true, strict: true }) as Compose;
 }
 
