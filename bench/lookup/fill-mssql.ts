@@ -11,8 +11,16 @@ const DATA_KEY = '55550000-0000-4000-8000-000000000005';
 /** A statement of a chunk on a slow machine. */
 const STATEMENT_MS = 10 * 60_000;
 
-/** As fillSqlite, into an empty database. */
-export async function fillMssql(target: SqlServerTarget, keys: number): Promise<void> {
+/**
+ * As fillSqlite, into an empty database.
+ *
+ * @param more statements that follow; where all keys are one chunk, they find them in BENCH_Keys
+ */
+export async function fillMssql(
+  target: SqlServerTarget,
+  keys: number,
+  more: readonly string[] = [],
+): Promise<void> {
   const connection = await openConnection({ ...target, requestTimeoutMs: STATEMENT_MS }, 1);
   try {
     await migrate(connection, loadMigrations(), systemClock().now());
@@ -31,7 +39,9 @@ export async function fillMssql(target: SqlServerTarget, keys: number): Promise<
       const part = Math.min(CHUNK, keys - from);
       for (const sql of [...stage(keys, from, part), ...ROWS]) await connection.query(sql);
     }
-    await connection.query('UPDATE STATISTICS MPE_Keys;').catch(() => undefined);
+    for (const sql of more) await connection.query(sql);
+    // What a background job of the server does for a site that grows by itself.
+    await connection.query('EXEC sp_updatestats;');
   } finally {
     await connection.close();
   }
@@ -44,7 +54,7 @@ const NUMBERS = `
     StoredAt datetime2(3) NOT NULL);`;
 
 /** A GUID whose last bytes are a number: a cast, where text would cost a hundred times as much. */
-const guid = (number: string): string =>
+export const guid = (number: string): string =>
   `CAST(CAST(CAST(${number} AS bigint) AS binary(16)) AS uniqueidentifier)`;
 /** The last eight digits of a number: style 2 of CONVERT, binary to text, is not known to Babelfish. */
 const hex = (number: string): string => `LOWER(RIGHT(CONVERT(char(36), ${guid(number)}), 8))`;
@@ -62,17 +72,18 @@ function stage(keys: number, from: number, part: number): readonly string[] {
   ];
 }
 
-const SECRET_ID = 'CAST(CAST(i AS binary(32)) AS varbinary(32))';
+export const SECRET_ID = 'CAST(CAST(i AS binary(32)) AS varbinary(32))';
 /** Numbers of volumes, clients and messages lie far apart, as their GUIDs must. */
-const VOLUME_ID = guid('i + 1000000000000');
-const CLIENT_ID = guid('i / 4 + 2000000000000');
+export const VOLUME_ID = guid('i + 1000000000000');
+export const CLIENT_ID = guid('i / 4 + 2000000000000');
 const MESSAGE_ID = guid('i + 3000000000000');
-const AT = `CAST('${sqlTime(T0)}' AS datetime2(3))`;
+export const AT = `CAST('${sqlTime(T0)}' AS datetime2(3))`;
 
 /** The rows of the keys in BENCH_Keys. */
 const ROWS: readonly string[] = [
   `INSERT INTO MPE_Clients (ClientId, State, Epoch, MachineName, Domain, HardwareId, JoinType, Tag, RegisteredAt)
-   SELECT ${CLIENT_ID}, 'ACTIVE', 1, 'PC' + CAST(i AS varchar(20)), 'CORP', '', 'DOMAIN', '', ${AT}
+   SELECT ${CLIENT_ID}, 'ACTIVE', 1, 'PC' + CAST(i AS varchar(20)), 'CORP', 'HW' + CAST(i / 4 + 1 AS varchar(20)), 'DOMAIN',
+     'ring' + CAST((i / 4 + 1) % 4 + 1 AS varchar(20)), ${AT}
    FROM BENCH_Keys WHERE i % 4 = 0;`,
   `INSERT INTO MPE_Volumes (VolumeId, FirstSeenAt) SELECT ${VOLUME_ID}, ${AT} FROM BENCH_Keys;`,
   `INSERT INTO MPE_Keys (SecretId, Kind, KeyId, KeyIdPrefix, VolumeId, FingerprintKeyId, Fingerprint, FirstStoredAt)

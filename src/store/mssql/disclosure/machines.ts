@@ -2,6 +2,7 @@ import type { Guid } from '../../../protocol/guid.js';
 import type { CurrentKey } from '../../disclosure-store.js';
 import { guid, text, time } from '../columns.js';
 import { intOf, rowsOf, textOf } from '../parameters.js';
+import { MACHINES_NAMED } from '../search/search-keys.js';
 import { firstSet, type Session } from '../session.js';
 
 /** More than that share a name: then it names nobody. */
@@ -11,9 +12,10 @@ const MOST = 10;
 export async function findMachines(session: Session, name: string): Promise<Guid[]> {
   const [, domain = '', machine = ''] = /^(?:([^\\]*)\\)?(.*)$/s.exec(name.trim()) ?? [];
   const sets = await session.query(
-    `SELECT TOP (@most) Id AS ClientId FROM RecoveryAndHardwareCore_Machines
-     WHERE LOWER(Name) = @machine AND (@domain = N'' OR LOWER(DomainName) = @domain)`,
-    { machine: textOf(machine.toLowerCase()), domain: textOf(domain.toLowerCase()), most: intOf(MOST) },
+    // The names by their indexes, case as the collation has it; then whether the client still calls itself so.
+    `SELECT TOP (@most) m.Id AS ClientId FROM RecoveryAndHardwareCore_Machines m
+     WHERE m.Id IN (${MACHINES_NAMED}) AND m.Name = @machine AND (@domain = N'' OR m.DomainName = @domain)`,
+    { machine: textOf(machine), domain: textOf(domain), most: intOf(MOST) },
   );
   return firstSet(sets)
     .map((row) => guid(row, 'ClientId'))

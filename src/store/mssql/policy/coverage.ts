@@ -1,7 +1,7 @@
-import { PROTECTION_STATES, VOLUME_TYPES, type OtherManager } from '../../../protocol/vocabulary.js';
-import { COVERAGE_COPIES, volumesOf } from '../../coverage-volumes.js';
+import type { OtherManager } from '../../../protocol/vocabulary.js';
+import { addVolumes, COVERAGE_BITS, coverageKey, type Counted } from '../../coverage-volumes.js';
 import type { CoverageClient, CoverageFacts } from '../../policy-store.js';
-import { flag, guid, integer, json, numbered, text, time, timeOrNull, word } from '../columns.js';
+import { guid, integer, json, text, time, timeOrNull, word } from '../columns.js';
 import type { Connection } from '../connection.js';
 import { timeOf } from '../parameters.js';
 import { firstSet, type SqlRow } from '../session.js';
@@ -26,12 +26,15 @@ const CLIENTS = `
  * A key's copies are asked for once: 1 for what the client never sent, 2 where no copy opens, 3 where one does.
  * A password that cannot be read beside one that can is no damage.
  */
+const FACTS = `r.VolumeType + ${COVERAGE_BITS.protection} * r.Protection
+    + ${COVERAGE_BITS.copy} * CASE WHEN j.KeyId IS NULL THEN 0 ELSE 1 + COALESCE(u.Copies, 0) END
+    + CASE WHEN EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = j.KeyId)
+        THEN ${COVERAGE_BITS.exposed} ELSE 0 END
+    + CASE WHEN EXISTS (SELECT 1 FROM MPE_RotationRequests q WHERE q.VolumeId = r.VolumeId AND q.KeyId = j.KeyId
+        AND q.ClosedAt IS NULL AND q.Deadline < @now) THEN ${COVERAGE_BITS.overdue} ELSE 0 END`;
+
 const VOLUMES = `
-  SELECT r.ClientId, r.VolumeId, r.VolumeType, r.Protection, r.ReportedAt,
-    CASE WHEN j.KeyId IS NULL THEN 0 ELSE 1 + COALESCE(u.Copies, 0) END AS Copy,
-    CASE WHEN EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = j.KeyId) THEN 1 ELSE 0 END AS Exposed,
-    CASE WHEN EXISTS (SELECT 1 FROM MPE_RotationRequests q WHERE q.VolumeId = r.VolumeId AND q.KeyId = j.KeyId
-      AND q.ClosedAt IS NULL AND q.Deadline < @now) THEN 1 ELSE 0 END AS Overdue
+  SELECT r.ClientId, r.VolumeId, r.ReportedAt, ${FACTS} AS Facts
   FROM MPE_Reports r OUTER APPLY OPENJSON(r.KeyIds) WITH (KeyId uniqueidentifier '$') j
     OUTER APPLY (
       SELECT MAX(x.Copies) AS Copies FROM (
@@ -41,25 +44,39 @@ const VOLUMES = `
         WHERE k.KeyId = j.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1) x) u
   ORDER BY r.ClientId, r.VolumeId`;
 
+/** Rows that are taken up before others get their turn. */
+const PIECE = 2000;
+
 /** What coverage is counted from, in three statements whatever their number. */
 export async function coverage(connection: Connection, nowMs: number): Promise<CoverageFacts> {
   const devices = await readDevices(connection);
-  const clients = firstSet(await connection.query(CLIENTS)).map(clientFromRow);
+  const clients: CoverageClient[] = [];
+  await inPieces(firstSet(await connection.query(CLIENTS)), (rows) => {
+    for (const row of rows) clients.push(clientFromRow(row));
+  });
   const shown = new Set(clients.map((client) => client.clientId));
-  const rows = firstSet(await connection.query(VOLUMES, { now: timeOf(nowMs) }));
-  const volumes = volumesOf(
-    rows.map((row) => ({
-      clientId: guid(row, 'ClientId'),
-      volumeId: guid(row, 'VolumeId'),
-      volumeType: numbered(row, 'VolumeType', VOLUME_TYPES),
-      protection: numbered(row, 'Protection', PROTECTION_STATES),
-      reportedAtMs: time(row, 'ReportedAt'),
-      copy: numbered(row, 'Copy', COVERAGE_COPIES),
-      exposed: flag(row, 'Exposed'),
-      overdue: flag(row, 'Overdue'),
-    })),
-  );
+  const volumes: Counted[] = [];
+  await inPieces(firstSet(await connection.query(VOLUMES, { now: timeOf(nowMs) })), (rows) => {
+    addVolumes(
+      volumes,
+      rows.map((row) =>
+        coverageKey(
+          guid(row, 'ClientId'),
+          guid(row, 'VolumeId'),
+          time(row, 'ReportedAt'),
+          integer(row, 'Facts'),
+        ),
+      ),
+    );
+  });
   return { devices, clients, volumes: volumes.filter((volume) => shown.has(volume.clientId)) };
+}
+
+async function inPieces(rows: readonly SqlRow[], take: (rows: readonly SqlRow[]) => void): Promise<void> {
+  for (let from = 0; from < rows.length; from += PIECE) {
+    take(rows.slice(from, from + PIECE));
+    await new Promise((resume) => setImmediate(resume));
+  }
 }
 
 function clientFromRow(row: SqlRow): CoverageClient {

@@ -35,6 +35,12 @@ export async function find(session: Session, requestId: Guid): Promise<RotationF
 /** GUIDs are ordered as text: SQL Server orders uniqueidentifier by its last bytes. */
 const ID = 'LOWER(CONVERT(char(36), r.RequestId))';
 
+/** Requests for keys that a client sent. */
+const REQUESTS_OF_MACHINE = `(
+    SELECT DISTINCT k.VolumeId, k.KeyId FROM MPE_KeyProofs p JOIN MPE_Keys k ON k.SecretId = p.SecretId AND k.Kind = 1
+    WHERE p.ClientId = @clientId) w
+    JOIN MPE_RotationRequests r ON r.VolumeId = w.VolumeId AND r.KeyId = w.KeyId`;
+
 /** Open requests by deadline, closed ones the newest first; each walks the index of its order. */
 function statement(
   filter: RotationFilter,
@@ -57,12 +63,9 @@ function statement(
     conditions.push('r.Deadline < @due');
     values['due'] = timeOf(filter.dueBeforeMs);
   }
-  if (filter.clientId !== undefined) {
-    conditions.push(`EXISTS (
-      SELECT 1 FROM MPE_Keys k JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = @clientId
-      WHERE k.KeyId = r.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1)`);
-    values['clientId'] = guidOf(filter.clientId);
-  }
+  // A machine's few keys lead to its requests: walking all of them in their order would look at everybody's.
+  const from = filter.clientId === undefined ? 'MPE_RotationRequests r' : REQUESTS_OF_MACHINE;
+  if (filter.clientId !== undefined) values['clientId'] = guidOf(filter.clientId);
   if (after !== null) {
     // The first condition is what the index is sought by.
     conditions.push(
@@ -71,7 +74,7 @@ function statement(
     values['afterAt'] = timeOf(after.atMs);
     values['afterId'] = wordOf(after.requestId);
   }
-  const text = `SELECT TOP (@limit) ${RECORD_COLUMNS} FROM MPE_RotationRequests r
+  const text = `SELECT TOP (@limit) ${RECORD_COLUMNS} FROM ${from}
     WHERE ${conditions.join(' AND ')} ORDER BY ${column} ${direction}, ${ID} ${direction}`;
   return { text, values };
 }

@@ -1,6 +1,6 @@
 import type { Guid } from '../../../protocol/guid.js';
-import { PROTECTION_STATES, VOLUME_TYPES, type OtherManager } from '../../../protocol/vocabulary.js';
-import { COVERAGE_COPIES, volumesOf } from '../../coverage-volumes.js';
+import type { OtherManager } from '../../../protocol/vocabulary.js';
+import { addVolumes, COVERAGE_BITS, coverageKey, type Counted } from '../../coverage-volumes.js';
 import type { CoverageClient, CoverageFacts, CoverageVolume, DeviceRow } from '../../policy-store.js';
 import { flag, guid, integer, integerOrNull, text, word } from '../columns.js';
 import type { Connection } from '../connection.js';
@@ -105,11 +105,11 @@ const COPY = `CASE WHEN j.value IS NULL THEN 0 ELSE 1 + coalesce((
     FROM MPE_Keys k CROSS JOIN MPE_KeyProofs p ON p.SecretId = k.SecretId AND p.ClientId = r.ClientId
     WHERE k.KeyId = j.value AND k.VolumeId = r.VolumeId AND k.Kind = 1), 0) END`;
 
-/** Small numbers of a row as one: of the time that hundreds of thousands of rows take, half goes into columns. */
-const FACTS = `r.VolumeType + 4 * r.Protection + 16 * (${COPY})
-    + 64 * EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = j.value)
-    + 128 * EXISTS (SELECT 1 FROM MPE_RotationRequests q WHERE q.VolumeId = r.VolumeId AND q.KeyId = j.value
-                    AND q.ClosedAt IS NULL AND q.Deadline < ?3)`;
+const FACTS = `r.VolumeType + ${COVERAGE_BITS.protection} * r.Protection + ${COVERAGE_BITS.copy} * (${COPY})
+    + ${COVERAGE_BITS.exposed} * EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = j.value)
+    + ${COVERAGE_BITS.overdue} * EXISTS (
+      SELECT 1 FROM MPE_RotationRequests q WHERE q.VolumeId = r.VolumeId AND q.KeyId = j.value
+        AND q.ClosedAt IS NULL AND q.Deadline < ?3)`;
 
 function volumesUntil(c: Connection, after: string, last: string, nowMs: number): CoverageVolume[] {
   const rows = c.all(
@@ -120,19 +120,17 @@ function volumesUntil(c: Connection, after: string, last: string, nowMs: number)
     last,
     nowMs,
   );
-  return volumesOf(
-    rows.map((row) => {
-      const facts = integer(row, 'Facts');
-      return {
-        clientId: guid(row, 'ClientId'),
-        volumeId: guid(row, 'VolumeId'),
-        volumeType: VOLUME_TYPES[facts & 3] ?? 'UNKNOWN',
-        protection: PROTECTION_STATES[(facts >> 2) & 3] ?? 'UNREPORTED',
-        reportedAtMs: integer(row, 'ReportedAt'),
-        copy: COVERAGE_COPIES[(facts >> 4) & 3] ?? 'NO_KEY',
-        exposed: (facts & 64) !== 0,
-        overdue: (facts & 128) !== 0,
-      };
-    }),
+  const volumes: Counted[] = [];
+  addVolumes(
+    volumes,
+    rows.map((row) =>
+      coverageKey(
+        guid(row, 'ClientId'),
+        guid(row, 'VolumeId'),
+        integer(row, 'ReportedAt'),
+        integer(row, 'Facts'),
+      ),
+    ),
   );
+  return volumes;
 }
