@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
+import { readTruth } from '../site/open-site.js';
 import { publishSite } from '../site/publish.js';
 import { changeRoot } from '../site/root-change.js';
 import { group } from './group.js';
@@ -38,9 +39,10 @@ async function publish(options: Options): Promise<void> {
   if (options.newRoot && options.expires !== undefined) {
     throw new MpeError('USAGE', '--new-root and --expires are two changes: run the command twice');
   }
-  await withSiteChange(config, async (change) => {
+  await withSiteChange(config, async (change, rootFinished) => {
     if (options.newRoot) {
-      const document = await changeRoot(change);
+      // What a killed call left is this very change: another one would be a third key.
+      const document = rootFinished ? (await readTruth(change)).document : await changeRoot(change);
       if (options.json) printJson({ published: true, version: document.version, root: document.rootKey.kid });
       else
         print(

@@ -7,10 +7,12 @@ import { requireSite, withStore } from './with-store.js';
 /**
  * Opens what a change of the site works on. Which parts of the key folder are needed, the change says
  * when it asks for them; each refuses before anything is written.
+ *
+ * @param work - is told whether a root change that an earlier call left was finished before it
  */
 export async function withSiteChange<T>(
   config: Config,
-  work: (change: SiteChange) => Promise<T>,
+  work: (change: SiteChange, rootFinished: boolean) => Promise<T>,
   options: { readonly readOnly?: boolean } = {},
 ): Promise<T> {
   return withStore(
@@ -18,8 +20,8 @@ export async function withSiteChange<T>(
     async (store) => {
       const clock = clockOf(config, (await requireSite(store)).testSite);
       const change = { store, clock, keyFolder: await openKeyFolder(config.keysDir, 'anyone') };
-      if (options.readOnly === true || !(await finishRootChange(change))) return work(change);
-      return work({ ...change, keyFolder: await openKeyFolder(config.keysDir, 'anyone') });
+      if (options.readOnly === true || !(await finishRootChange(change))) return work(change, false);
+      return work({ ...change, keyFolder: await openKeyFolder(config.keysDir, 'anyone') }, true);
     },
     options,
   );

@@ -3,6 +3,7 @@ import {
   closeSync,
   existsSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -19,6 +20,12 @@ import { keyFolderError } from './key-files.js';
  * name. A process that dies leaves the old file, or none.
  */
 export function writePrivateFile(path: string, content: string | Uint8Array): void {
+  renameSync(writeDraft(path, content), path);
+  syncFolder(dirname(path));
+}
+
+/** The draft of a file, on disk; its path. */
+function writeDraft(path: string, content: string | Uint8Array): string {
   const draft = `${path}.new-${process.pid}`;
   removeDrafts(dirname(path));
   const file = openSync(draft, 'wx', 0o600);
@@ -30,8 +37,7 @@ export function writePrivateFile(path: string, content: string | Uint8Array): vo
   }
   // A permissive or restrictive umask changes nothing.
   chmodSync(draft, 0o600);
-  renameSync(draft, path);
-  syncFolder(dirname(path));
+  return draft;
 }
 
 /**
@@ -50,6 +56,36 @@ export function writeKeyFile(folder: string, name: string, content: string | Uin
     writePrivateFile(path, content);
   } catch (error) {
     if (error instanceof MpeError) throw error;
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw keyFolderError(folder, `${name} cannot be written (${code})`, error);
+  }
+}
+
+/**
+ * Adds a file of a key folder that is not there yet, whole: of two processes that do it at once one wins.
+ *
+ * @returns false where it is there; nothing was changed then
+ * @throws MpeError KEY_FOLDER_INVALID where it cannot be written
+ */
+export function addKeyFile(folder: string, name: string, content: string): boolean {
+  const path = join(folder, name);
+  try {
+    const draft = writeDraft(path, content);
+    try {
+      linkSync(draft, path);
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') return false;
+      // A file system without hard links: then the look and the rename have to do.
+      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'].includes(code ?? '')) throw error;
+      if (existsSync(path)) return false;
+      renameSync(draft, path);
+    } finally {
+      rmSync(draft, { force: true });
+    }
+    syncFolder(dirname(path));
+    return true;
+  } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     throw keyFolderError(folder, `${name} cannot be written (${code})`, error);
   }

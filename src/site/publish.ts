@@ -24,7 +24,8 @@ export interface Published {
  * nothing where it would say the same and the old one has a year to go.
  *
  * @param expiresAtMs - instead of five years from now
- * @throws MpeError KEY_FOLDER_INVALID without `root/`; SITE_MISMATCH, NOT_AUTHENTIC
+ * @throws MpeError KEY_FOLDER_INVALID without `root/`; SITE_MISMATCH, NOT_AUTHENTIC; VALUE_INVALID where no
+ *   RSA-OAEP-256 key would be offered
  */
 export async function publishSite(
   change: SiteChange,
@@ -41,6 +42,12 @@ export async function publishSite(
       judged.overtaken = current.version !== seen.version;
       if (judged.overtaken) return null;
       const next = documentOf(current, truth, wishes);
+      // Judged here too: two that retire at once each leave the other's key in their own sight.
+      if (next.sealingKeys?.some((key) => key.alg === 'RSA-OAEP-256') !== true)
+        throw new MpeError(
+          'VALUE_INVALID',
+          'no key for RSA-OAEP-256 would be left for clients, and every client needs one: "mpe site-keys rotate" first',
+        );
       judged.changes = differences(current, next);
       const renew = expiresAtMs !== undefined || current.expiresAtMs - nowMs < FAR_MS;
       if (judged.changes.length === 0 && !renew) return null;

@@ -13,7 +13,7 @@ import { certificateThumbprint, keyMatchesCertificate } from '../secrets/certifi
 import { KEY_FILES, readKeyFile } from '../secrets/key-files.js';
 import { issueGatewayChain, newGatewayKey } from '../secrets/site-ca.js';
 import { namesOf } from '../secrets/gateway-names.js';
-import { writeKeyFile } from '../secrets/write-key-files.js';
+import { addKeyFile, writeKeyFile } from '../secrets/write-key-files.js';
 import { readTruth, type SiteChange } from './open-site.js';
 
 /** The certificate that gateways show from now on. */
@@ -41,8 +41,7 @@ export async function renewGatewayTls(
   const { cert } = change.keyFolder.tls();
   const wanted = names ?? namesOf(cert);
   const begun = existsSync(join(path, KEY_FILES.tlsKeyNext));
-  const next = begun ? readKeyFile(path, KEY_FILES.tlsKeyNext) : await newGatewayKey();
-  if (!begun) writeKeyFile(path, KEY_FILES.tlsKeyNext, next);
+  const next = begun ? readKeyFile(path, KEY_FILES.tlsKeyNext) : await makeNext(path);
   let chain = cert;
   // Issued by the call that was killed, for the same names: taken.
   if (!keyMatchesCertificate(next, cert) || namesOf(cert).join() !== wanted.join()) {
@@ -50,6 +49,12 @@ export async function renewGatewayTls(
     writeKeyFile(path, KEY_FILES.tlsChain, chain);
   }
   writeKeyFile(path, KEY_FILES.tlsKey, next);
-  rmSync(join(path, KEY_FILES.tlsKeyNext));
+  rmSync(join(path, KEY_FILES.tlsKeyNext), { force: true });
   return { names: wanted, notAfterMs: Date.parse(new X509Certificate(chain).validTo) };
+}
+
+async function makeNext(path: string): Promise<string> {
+  const next = await newGatewayKey();
+  // Another process was faster: both go on with its key, so that every chain fits it.
+  return addKeyFile(path, KEY_FILES.tlsKeyNext, next) ? next : readKeyFile(path, KEY_FILES.tlsKeyNext);
 }

@@ -14,7 +14,7 @@ import type { PrivateJwk } from '../protocol/jwk.js';
 import type { SiteDocument } from '../protocol/site-document.js';
 import { KEY_FILES, readSigningKey, readSiteFile } from '../secrets/key-files.js';
 import type { KeyFolder } from '../secrets/key-folder.js';
-import { writeKeyFile } from '../secrets/write-key-files.js';
+import { addKeyFile, writeKeyFile } from '../secrets/write-key-files.js';
 import { readTruth, type SiteChange } from './open-site.js';
 import { DOCUMENT_LIFE_MS } from './publish.js';
 import { documentOf } from './site-truth.js';
@@ -78,8 +78,8 @@ async function makeNext(keyFolder: KeyFolder): Promise<PrivateJwk> {
   // Refuses a folder without root/ before a key is made.
   keyFolder.rootKey();
   const next = await generatePrivateKey('ES256');
-  writeKeyFile(keyFolder.path, NEXT, json(next));
-  return next;
+  // Another process was faster: both go on with its key, so that none is published whose file was replaced.
+  return addKeyFile(keyFolder.path, NEXT, json(next)) ? next : readSigningKey(keyFolder.path, NEXT);
 }
 
 function takeOver({ path }: KeyFolder, next: PrivateJwk): void {
@@ -91,5 +91,5 @@ function takeOver({ path }: KeyFolder, next: PrivateJwk): void {
   const site = readSiteFile(path);
   writeKeyFile(path, KEY_FILES.site, json({ format: 1, ...site, rootThumbprint: next.kid }));
   writeKeyFile(path, KEY_FILES.rootKey, json(next));
-  rmSync(join(path, NEXT));
+  rmSync(join(path, NEXT), { force: true });
 }

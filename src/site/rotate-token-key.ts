@@ -13,7 +13,7 @@ import { MpeError } from '../ops/errors.js';
 import type { PrivateJwk } from '../protocol/jwk.js';
 import { KEY_FILES, readSigningKey, readTokenKeyTime } from '../secrets/key-files.js';
 import { publishSiteDocument } from '../secrets/next-site-document.js';
-import { writeKeyFile } from '../secrets/write-key-files.js';
+import { addKeyFile, writeKeyFile } from '../secrets/write-key-files.js';
 import { readTruth, type SiteChange } from './open-site.js';
 import { SAME_CALL_MS } from './rotate.js';
 
@@ -56,6 +56,12 @@ export async function rotateTokenKey(
       `the site document names ${document.tokenKeys.length} token keys already: "mpe gateway-keys retire" first`,
     );
   const next = begun ? readSigningKey(path, KEY_FILES.tokenKeyNext) : await makeNext(path);
+  const signs = readSigningKey(path, KEY_FILES.tokenKey).kid;
+  if (!begun && signs !== present.kid) {
+    // Another process rotated from beginning to end meanwhile: what was asked for is done.
+    rmSync(join(path, KEY_FILES.tokenKeyNext), { force: true });
+    return { kid: signs, changed: false, documentVersion: (await readTruth(change)).document.version };
+  }
   const published = await publishSiteDocument(store, { siteGuid, rootKey }, clock.now(), (current) =>
     current.tokenKeys.some((key) => key.kid === next.kid)
       ? null
@@ -63,14 +69,16 @@ export async function rotateTokenKey(
   );
   const madeAt = new Date(clock.now()).toISOString();
   writeKeyFile(path, KEY_FILES.tokenKey, json({ ...next, madeAt }));
-  rmSync(join(path, KEY_FILES.tokenKeyNext));
+  rmSync(join(path, KEY_FILES.tokenKeyNext), { force: true });
   return { kid: next.kid, changed: true, documentVersion: published.document.version };
 }
 
 async function makeNext(folder: string): Promise<PrivateJwk> {
   const next = await generatePrivateKey('ES256');
-  writeKeyFile(folder, KEY_FILES.tokenKeyNext, json(next));
-  return next;
+  // Another process was faster: both go on with its key.
+  return addKeyFile(folder, KEY_FILES.tokenKeyNext, json(next))
+    ? next
+    : readSigningKey(folder, KEY_FILES.tokenKeyNext);
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
