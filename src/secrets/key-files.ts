@@ -16,7 +16,7 @@
  * Later certificates lie beside the first one, see held-certificates.ts.
  */
 import { readFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { z } from 'zod';
 import { MpeError } from '../ops/errors.js';
 import { parseGuid, type Guid } from '../protocol/guid.js';
@@ -91,7 +91,11 @@ export function readKeyFile(folder: string, name: string): string {
   const path = join(folder, name);
   try {
     const { mode, size } = statSync(path);
-    if (isPrivate(name)) assertPrivate(folder, name, mode);
+    if (isPrivate(name)) {
+      // Who may write to the folder of a key puts another one in its place.
+      assertPrivate(folder, dirname(name), statSync(dirname(path)).mode);
+      assertPrivate(folder, name, mode);
+    }
     if (size === 0) throw keyFolderError(folder, `${name} is empty. Restore it from its backup`);
     if (size > MAX_BYTES) throw keyFolderError(folder, `${name} is too large to be a key`);
     return readFileSync(path, 'utf8');

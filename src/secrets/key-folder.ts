@@ -33,6 +33,9 @@ export interface GatewayTls {
   readonly ca: string;
 }
 
+const OTHERS_WRITE = 0o002;
+const STICKY = 0o1000;
+
 /**
  * An opened key folder: read and checked at start for what the role needs. What another role needs
  * is read when asked for, and refused where it is not there. Nothing here ever writes.
@@ -188,6 +191,21 @@ function assertFolder(path: string): void {
   if (!names.includes(KEY_FILES.site)) {
     throw keyFolderError(path, `is no key folder of a site: it has no ${KEY_FILES.site}. Check MPE_KEYS_DIR`);
   }
+  assertOwnersPlace(path);
+}
+
+/**
+ * Refuses a folder to which everybody may write: anybody could exchange its parts, whatever their modes say.
+ * A sticky one (as Kubernetes mounts secrets) keeps others from that.
+ */
+function assertOwnersPlace(path: string): void {
+  const { mode } = statSync(path);
+  if (process.platform === 'win32' || (mode & OTHERS_WRITE) === 0 || (mode & STICKY) !== 0) return;
+  throw keyFolderError(
+    path,
+    `everybody may write to it (mode ${(mode & 0o7777).toString(8).padStart(4, '0')}), and so exchange keys. Compare ` +
+      `them with their backup ("mpe backup verify"), then: chmod go= ${path}`,
+  );
 }
 
 function assertSubfolder(path: string, name: string): void {

@@ -17,6 +17,8 @@ export interface SecretSetting {
 
 /** Files that are named by a setting of their own. */
 const NAMED: Readonly<Record<string, string>> = {
+  MPE_RECOVERY_TLS_KEY: 'private key of the portals’ TLS certificate',
+  MPE_AUDIT_SYSLOG_KEY: 'private key of the certificate that the syslog collector sees',
   MPE_CLIENT_CERTIFICATE_KEY: 'private key of the reference client',
   MPE_CLIENT_DEVICE_TOKEN: 'device token of the reference client',
 };
@@ -37,7 +39,8 @@ export function secretSettings(env: Readonly<Record<string, string | undefined>>
     if (definition.byFile !== true) continue;
     const file = env[`${name}_FILE`] ?? '';
     if (file !== '') found.push(lookAt(`${name}_FILE`, definition.about, file));
-    if (value !== '' && (name.endsWith('PASSWORD') || PASSWORD_IN_URL.test(value)))
+    // What a file may hold instead is secret, but for URLs, of which some hold a password.
+    if (value !== '' && (!name.endsWith('_URL') || PASSWORD_IN_URL.test(value)))
       found.push({
         ...{ name, what: definition.about, file: null, state: 'in the environment' },
         ...{ mode: null, owner: null },

@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { isMpeError } from '../../src/ops/errors.js';
 import { createCertificate } from '../../src/secrets/create-certificate.js';
-import { openKeyFolder, type KeyFolderRole } from '../../src/secrets/key-folder.js';
+import { openKeyFolder, type KeyFolder, type KeyFolderRole } from '../../src/secrets/key-folder.js';
 import { writeKeyFolder } from '../../src/secrets/write-key-folder.js';
 import { tempFolder } from '../support/temp.js';
 import { NOW, sharedMaterial, testSite, type TestSite } from './site.js';
@@ -157,6 +157,39 @@ describe('a process', () => {
     chmodSync(join(folder, name), name.includes('.') ? 0o600 : 0o700);
     expect(await refusal(folder, role)).toBe('opened');
   });
+
+  test.skipIf(process.platform === 'win32')(
+    'a part that others may enter is refused to whoever reads a key in it',
+    async () => {
+      const folder = copy();
+      // As commands open it, that ask for a key when they need it.
+      for (const [part, read] of [
+        ['root', (keys: KeyFolder) => keys.rootKey()],
+        ['worker', (keys: KeyFolder) => keys.workerSecret()],
+        ['recovery', (keys: KeyFolder) => keys.certificateKey()],
+        ['gateway', (keys: KeyFolder) => keys.tls()],
+      ] as const) {
+        chmodSync(join(folder, part), 0o777);
+        const keys = await openKeyFolder(folder, 'anyone');
+        expect(() => read(keys)).toThrow(`${part} can be read by others (mode 0777)`);
+        chmodSync(join(folder, part), 0o700);
+        expect(read(keys)).toBeTruthy();
+      }
+    },
+  );
+
+  test.skipIf(process.platform === 'win32')(
+    'a folder to which everybody may write is refused, a sticky one is not',
+    async () => {
+      const folder = copy();
+      chmodSync(folder, 0o777);
+      expect(await refusal(folder, 'anyone')).toContain('everybody may write to it (mode 0777)');
+      for (const mode of [0o1777, 0o755]) {
+        chmodSync(folder, mode);
+        expect(await refusal(folder, 'worker')).toBe('opened');
+      }
+    },
+  );
 
   test('starts with its own part of the folder alone, and has nothing of the others', async () => {
     for (const role of ['worker', 'gateway', 'recovery'] as const) {
