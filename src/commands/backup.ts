@@ -64,7 +64,7 @@ export function readBackupFile(file: string): Buffer {
 async function create(name: string, options: Options): Promise<void> {
   const { keysDir } = loadConfig();
   const file = resolve(name);
-  assertPlace(file, keysDir);
+  assertBackupPlace(file, keysDir);
   const collected = await collectKeys(keysDir, keyParts(options.roles));
   assertReplaceable(file, collected);
   const password = await readPassword(options, true);
@@ -112,8 +112,12 @@ function stamp(keysDir: string, file: string, header: BackupHeader, { files }: C
   }
 }
 
-/** Beside its own keys it would be lost with them. */
-function assertPlace(file: string, keysDir: string): void {
+/**
+ * Beside its own keys a backup would be lost with them.
+ *
+ * @throws MpeError USAGE
+ */
+export function assertBackupPlace(file: string, keysDir: string): void {
   const inside = relative(keysDir, file);
   if (!inside.startsWith('..') && !inside.startsWith(sep))
     throw new MpeError('USAGE', `${file} lies in the key folder; write the backup to another disk`);

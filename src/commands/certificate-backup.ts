@@ -7,7 +7,8 @@ import { readPemPairs, writeBackup } from '../secrets/certificate-pem.js';
 import { readCertificateKeys } from '../secrets/held-certificates.js';
 import { KEY_FILES, readKeyFile } from '../secrets/key-files.js';
 import { openKeyFolder } from '../secrets/key-folder.js';
-import { writePrivateFile } from '../secrets/write-key-files.js';
+import { writeWholeFile } from '../secrets/backup/whole-file.js';
+import { assertBackupPlace } from './backup.js';
 import { group } from './group.js';
 import { print } from './output.js';
 import { PASSWORD_OPTION, readPassword } from './password.js';
@@ -37,6 +38,7 @@ async function run(
   const { keysDir } = loadConfig();
   const keyFolder = await openKeyFolder(keysDir, 'anyone');
   const path = resolve(file);
+  assertBackupPlace(path, keysDir);
   if (existsSync(path) && !options.force)
     throw new MpeError('USAGE', `${path} is there already: name another file, or replace it with --force`);
   // The newest one, which the site works with, comes first.
@@ -53,7 +55,7 @@ async function run(
   if (readPemPairs(text, password).length !== held.length)
     throw new MpeError('INTERNAL', 'the backup does not open');
   try {
-    writePrivateFile(path, text);
+    writeWholeFile(path, text);
   } catch (cause) {
     throw new MpeError('USAGE', `${path} cannot be written; its folder must be there and writable`, {
       cause,

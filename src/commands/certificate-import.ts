@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import type { Command } from 'commander';
 import { clockOf, loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
@@ -58,8 +58,31 @@ async function run(file: string, options: Options): Promise<void> {
 async function readPairs(file: string, options: Options): Promise<readonly CertificatePems[]> {
   const bytes = read(file);
   if (!bytes.includes('-----BEGIN ')) return readPkcs12(bytes, await readPassword(options));
-  const text = `${bytes.toString('utf8')}\n${options.key === undefined ? '' : read(options.key).toString('utf8')}`;
+  const files = [file, ...(options.key === undefined ? [] : [options.key])];
+  for (const path of files) assertOwnKey(path);
+  const text = files.map((path) => read(path).toString('utf8')).join('\n');
   return readPemPairs(text, text.includes('ENCRYPTED') ? await readPassword(options) : null);
+}
+
+/** An unencrypted private key that others may read is refused, as it is in the key folder. */
+function assertOwnKey(path: string): void {
+  if (process.platform === 'win32' || !/-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/.test(plain(path))) return;
+  if ((statSync(path).mode & 0o077) === 0) return;
+  throw new MpeError(
+    'USAGE',
+    `${path} holds a private key and can be read by others. Treat it as known to whoever could read it; if nobody ` +
+      `else could: chmod go= ${path}`,
+  );
+}
+
+/** The text of a file without keys that are encrypted, in either form. */
+function plain(path: string): string {
+  return read(path)
+    .toString('utf8')
+    .replace(
+      /-----BEGIN ENCRYPTED PRIVATE KEY-----|-----BEGIN [A-Z]+ PRIVATE KEY-----\r?\nProc-Type: 4,ENCRYPTED/g,
+      '',
+    );
 }
 
 /** Reads a file that an operator named. */

@@ -10,6 +10,7 @@ import { loadCertificateKey } from '../secrets/certificate.js';
 import { chooseWraps } from '../secrets/choose-wraps.js';
 import { unwrapDataKey } from '../secrets/data-key.js';
 import { openKeyFolder } from '../secrets/key-folder.js';
+import { withoutFormerSentinels } from '../secrets/sentinel.js';
 import { checkSite } from '../secrets/site-check.js';
 import type { SiteStore } from '../store/site-store.js';
 import { stateLines } from './certificate-site.js';
@@ -71,7 +72,7 @@ async function proveOpen(
   siteGuid: Parameters<typeof unwrapDataKey>[1],
   current: string | null,
 ): Promise<void> {
-  const rows = await store.readDataKeys();
+  const rows = withoutFormerSentinels(await store.readDataKeys(), siteGuid, current);
   if (rows.length === 0) return;
   const kept = keeper.certificates().map(({ thumbprint }) => thumbprint);
   const preferred = current !== null && kept.includes(current) ? [current, ...kept] : kept;

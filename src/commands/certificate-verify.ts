@@ -43,6 +43,8 @@ interface Report {
   dataKeysFailing: { readonly dataKeyId: string; readonly reason: string }[];
   secrets: number;
   secretsFailing: number;
+  /** Marked damaged before: known not to open, and not tried. */
+  secretsMarked: number;
 }
 
 async function run(options: Options): Promise<void> {
@@ -56,6 +58,11 @@ async function run(options: Options): Promise<void> {
       `${dataKeys - dataKeysFailing.length} of ${dataKeys} data keys open.`,
       `${secrets - secretsFailing} of ${secrets} ${options.all ? 'stored secrets' : 'secrets of the sample'} open and are what they should be.`,
     );
+    if (report.secretsMarked > 0)
+      warn(
+        `${report.secretsMarked} more were marked damaged before and not tried: "mpe secrets verify" says which have a ` +
+          'successor that opens.',
+      );
     for (const { dataKeyId, reason } of dataKeysFailing.slice(0, SHOWN))
       warn(`data key ${dataKeyId}: ${reason}`);
   }
@@ -67,10 +74,19 @@ async function verify(config: Config, store: SiteStore, options: Options): Promi
   const log = createLogger('certificate', { ...config, logLevel: 'error' });
   const site = await openRecoverySite(config.keysDir, store, { clock, log });
   try {
-    const report: Report = { dataKeys: 0, dataKeysFailing: [], secrets: 0, secretsFailing: 0 };
+    const report: Report = {
+      dataKeys: 0,
+      dataKeysFailing: [],
+      secrets: 0,
+      secretsFailing: 0,
+      secretsMarked: 0,
+    };
     await openDataKeys(store, site, report);
     for await (const secret of secretsOf(store, options)) {
-      if (secret.damaged) continue;
+      if (secret.damaged) {
+        report.secretsMarked += 1;
+        continue;
+      }
       report.secrets += 1;
       const finding = await checkSecret(site.keys, site.fingerprintKey, secret);
       if (finding.kind !== 'ok') report.secretsFailing += 1;

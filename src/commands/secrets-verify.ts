@@ -4,9 +4,10 @@ import { isMpeError } from '../ops/errors.js';
 import { FileKeeper } from '../secrets/certificate-keeper.js';
 import { openKeyFolder } from '../secrets/key-folder.js';
 import { SecretOpener } from '../secrets/open-secret.js';
+import { withoutFormerSentinels } from '../secrets/sentinel.js';
 import { checkSite } from '../secrets/site-check.js';
 import { openFingerprintKey } from '../secrets/site-keys.js';
-import { SECRET_KINDS, type SecretKind } from '../secrets/types.js';
+import { SECRET_KINDS, type DataKeyRow, type SecretKind } from '../secrets/types.js';
 import { verifySecret, type SecretCheck } from '../secrets/verify-secret.js';
 import type { SiteStore } from '../store/site-store.js';
 import { group } from './group.js';
@@ -67,7 +68,14 @@ async function verify(options: { readonly json: boolean; readonly markDamaged: b
   const report = await withStore(
     config,
     async (store) => {
-      await checkSite(keyFolder, await requireSite(store), (await store.readSiteDocument()).jws);
+      const site = await requireSite(store);
+      const document = await checkSite(keyFolder, site, (await store.readSiteDocument()).jws);
+      const dataKeys = async (): Promise<readonly DataKeyRow[]> =>
+        withoutFormerSentinels(
+          await store.readDataKeys(),
+          keyFolder.siteGuid,
+          document.certificateThumbprint,
+        );
       const fingerprintKey = await openFingerprintKey(
         await store.readFingerprintKey(),
         keyFolder.workerSecret(),
@@ -75,9 +83,9 @@ async function verify(options: { readonly json: boolean; readonly markDamaged: b
       const opener = new SecretOpener({
         siteGuid: keyFolder.siteGuid,
         keeper: await FileKeeper.open(keyFolder.path),
-        dataKeys: await store.readDataKeys(),
+        dataKeys: await dataKeys(),
       });
-      return check(store, opener, async (secret) => {
+      return check(store, dataKeys, opener, async (secret) => {
         const result = await verifySecret(opener, fingerprintKey, secret.identity, secret.content);
         if (options.markDamaged && !secret.damaged) await mark(store, secret, result);
         return result;
@@ -106,6 +114,7 @@ type Stored = SiteStore extends { streamSecrets(): AsyncIterable<infer T> } ? T 
 /** Walks all secrets, one at a time: memory does not grow with their number. */
 async function check(
   store: SiteStore,
+  dataKeys: () => Promise<readonly DataKeyRow[]>,
   opener: SecretOpener,
   verifyOne: (secret: Stored) => ReturnType<typeof verifySecret>,
 ): Promise<Report> {
@@ -156,7 +165,7 @@ async function check(
   }
   settle();
 
-  for (const row of await store.readDataKeys()) {
+  for (const row of await dataKeys()) {
     if (!report.dataKeys.has(row.dataKeyId)) report.dataKeys.set(row.dataKeyId, 0);
     try {
       await opener.checkDataKey(row.dataKeyId);

@@ -1,8 +1,10 @@
 import { keeps, type CertificateKeeper } from '../secrets/certificate-keeper.js';
 import { chooseWraps } from '../secrets/choose-wraps.js';
 import type { Guid } from '../protocol/guid.js';
+import { withoutFormerSentinels } from '../secrets/sentinel.js';
 import type { DataKeyRow } from '../secrets/types.js';
-import { sentinelOf } from './sentinel.js';
+
+export { isSentinelRow } from '../secrets/sentinel.js';
 
 /** The site, the certificate that its document names, and what is kept here. */
 export interface OwnCertificate {
@@ -21,16 +23,9 @@ export function ownRows(
   rows: readonly DataKeyRow[],
   { siteGuid, thumbprint, keeper }: OwnCertificate,
 ): ReadonlyMap<Guid, DataKeyRow> {
-  const current = rows.filter(
-    (row) => row.certificateThumbprint === thumbprint || !isSentinelRow(siteGuid, row),
-  );
+  const current = withoutFormerSentinels(rows, siteGuid, thumbprint);
   const kept = keeper.certificates().map((certificate) => certificate.thumbprint);
   return chooseWraps(current, thumbprint === null ? kept : [thumbprint, ...kept]);
-}
-
-/** Whether a row is the sentinel of the certificate that it is wrapped to. */
-export function isSentinelRow(siteGuid: Guid, row: DataKeyRow): boolean {
-  return row.dataKeyId === sentinelOf(siteGuid, row.certificateThumbprint).dataKeyId;
 }
 
 /** Whether a data key can be opened here by the name of its certificate. */

@@ -18,7 +18,8 @@ import {
 } from './certificate.js';
 import { readKeyFile } from './key-files.js';
 
-const CERTIFICATE_FILE = /^BitLockerManagement_CERT(?:-[0-9a-f]{16})?\.pem$/;
+/** Names of certificates in `worker/` and `recovery/`. */
+export const CERTIFICATE_FILE = /^BitLockerManagement_CERT(?:-[0-9a-f]{16})?\.pem$/;
 const PRIVATE_FILE = /^BitLockerManagement_CERT(?:-[0-9a-f]{16})?-key\.pem$/;
 
 /** Path inside the key folder of a later certificate. */

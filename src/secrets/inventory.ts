@@ -1,11 +1,14 @@
 /**
  * Every file that a key folder may hold: what it is, who needs it, whether it is secret. `mpe secrets list`
- * prints it, `mpe backup` takes what it names, `mpe doctor` judges it. It reads names and modes, never content.
+ * prints it, `mpe backup` takes what it names, `mpe doctor` judges it. It reads names and modes, and of
+ * certificates which they are; no secret.
  */
-import { readdirSync, statSync, type Stats } from 'node:fs';
+import { readdirSync, readFileSync, statSync, type Stats } from 'node:fs';
 import { join } from 'node:path';
 import { isMpeError } from '../ops/errors.js';
-import { readSiteFile } from './key-files.js';
+import { certificateThumbprint } from './certificate-file.js';
+import { CERTIFICATE_FILE, certificateFile, privateFileOf } from './held-certificates.js';
+import { KEY_FILES, readSiteFile } from './key-files.js';
 
 /** The parts of a key folder, each for a role; a host has those that it needs. */
 export const KEY_PARTS = ['root', 'ca', 'gateway', 'worker', 'recovery'] as const;
@@ -19,8 +22,6 @@ interface Kind {
   readonly secret: boolean;
   /** Its one name where each folder with its part must have it. */
   readonly always?: string;
-  /** Only on a site with a certificate. */
-  readonly ofCertificate?: true;
 }
 
 const NEEDED_BY: Readonly<Record<KeyPart | 'site.json', string>> = {
@@ -107,8 +108,6 @@ const KINDS: readonly Kind[] = [
     path: /^worker\/BitLockerManagement_CERT\.pem$/,
     what: 'certificate that data keys are wrapped to',
     secret: false,
-    always: 'worker/BitLockerManagement_CERT.pem',
-    ofCertificate: true,
   },
   {
     path: /^worker\/BitLockerManagement_CERT-[0-9a-f]{16}\.pem$/,
@@ -119,15 +118,11 @@ const KINDS: readonly Kind[] = [
     path: /^recovery\/BitLockerManagement_CERT\.pem$/,
     what: 'certificate of the recovery service',
     secret: false,
-    always: 'recovery/BitLockerManagement_CERT.pem',
-    ofCertificate: true,
   },
   {
     path: /^recovery\/BitLockerManagement_CERT-key\.pem$/,
     what: 'its private key: reads every stored key',
     secret: true,
-    always: 'recovery/BitLockerManagement_CERT-key.pem',
-    ofCertificate: true,
   },
   {
     path: /^recovery\/BitLockerManagement_CERT-[0-9a-f]{16}\.pem$/,
@@ -209,7 +204,7 @@ export function partsOf(folder: string): readonly KeyPart[] {
 export function inventoryOf(folder: string): readonly InventoryEntry[] {
   const owner = statOrNull(folder)?.uid ?? null;
   const look = (path: string, secret: boolean): Seen => lookAt(folder, path, secret, owner);
-  const withCertificate = certificateNamed(folder);
+  const certificates = certificateFiles(folder);
   const entries: InventoryEntry[] = [];
   for (const part of ['site.json', ...KEY_PARTS] as const) {
     const partThere = part === 'site.json' || partsOf(folder).includes(part);
@@ -225,11 +220,9 @@ export function inventoryOf(folder: string): readonly InventoryEntry[] {
         inBackup: false,
       });
     }
-    const needed = KINDS.filter(
-      (kind) => kind.path.test(part) || kind.always?.startsWith(`${part}/`) === true,
-    )
-      .filter((kind) => kind.always !== undefined && (withCertificate || kind.ofCertificate !== true))
-      .flatMap(({ always }) => always ?? []);
+    const needed = [...KINDS.flatMap(({ always }) => always ?? []), ...certificates].filter(
+      (path) => path === part || path.startsWith(`${part}/`),
+    );
     const there = part === 'site.json' ? [] : namesIn(join(folder, part)).map((name) => `${part}/${name}`);
     for (const path of [...new Set([...needed, ...there])]) {
       const kind = KINDS.find((one) => one.path.test(path));
@@ -284,13 +277,42 @@ export function judge(stat: Stats, secret: boolean, rightOwner: number | null): 
   return { ...seen, state: own === 0 || (stat.mode & bits) !== 0 ? 'ok' : 'unreadable' };
 }
 
-/** A damaged site.json is told elsewhere; here it only leaves open what must be there. */
-function certificateNamed(folder: string): boolean {
+/**
+ * The files of the certificate that site.json names, where it lies: former ones may be taken offline. A
+ * damaged site.json is told elsewhere; here it only leaves open what must be there.
+ */
+function certificateFiles(folder: string): readonly string[] {
+  let thumbprint: string | null;
   try {
-    return readSiteFile(folder).certificateThumbprint !== null;
+    thumbprint = readSiteFile(folder).certificateThumbprint;
   } catch (error) {
     if (!isMpeError(error)) throw error;
-    return true;
+    return [];
+  }
+  if (thumbprint === null) return [];
+  const [worker, recovery] = [
+    certificatePath(folder, 'worker', thumbprint),
+    certificatePath(folder, 'recovery', thumbprint),
+  ];
+  return [worker, recovery, privateFileOf(recovery)];
+}
+
+/** Nothing depends on a file's name: the certificate itself tells. One that is nowhere is called as it was made. */
+function certificatePath(folder: string, part: 'worker' | 'recovery', thumbprint: string): string {
+  const held = namesIn(join(folder, part))
+    .filter((name) => CERTIFICATE_FILE.test(name))
+    .map((name) => `${part}/${name}`);
+  const there = held.find((path) => thumbprintOf(join(folder, path)) === thumbprint);
+  if (there !== undefined) return there;
+  const first = part === 'worker' ? KEY_FILES.workerCertificate : KEY_FILES.certificate;
+  return held.length === 0 ? first : certificateFile(part, thumbprint);
+}
+
+function thumbprintOf(path: string): string | null {
+  try {
+    return certificateThumbprint(readFileSync(path, 'utf8'));
+  } catch {
+    return null;
   }
 }
 

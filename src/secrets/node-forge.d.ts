@@ -18,6 +18,9 @@ declare module 'node-forge' {
         readonly keyBag: string;
         readonly pkcs8ShroudedKeyBag: string;
       };
+      readonly pbe: {
+        getCipherForPBES2: (oid: string, params: object, password: string) => object;
+      };
       certificateToPem(certificate: object): string;
       privateKeyToPem(key: object): string;
     };

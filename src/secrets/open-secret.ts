@@ -79,7 +79,7 @@ export class SecretOpener {
   async #unwrap(id: Guid): Promise<Buffer> {
     const { keeper, siteGuid } = this.#options;
     if (keeper.certificates().length === 0) {
-      throw new MpeError('SECRET_UNREADABLE', 'this site has no certificate, so nothing encrypted opens', {
+      throw new MpeError('SECRET_UNREADABLE', 'there is no certificate here, so nothing encrypted opens', {
         facts: { reason: 'NO_CERTIFICATE', dataKeyId: id },
       });
     }

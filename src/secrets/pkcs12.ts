@@ -14,11 +14,9 @@ export function readPkcs12(bytes: Buffer, password: string): readonly Certificat
   let text: string;
   try {
     const { pki, asn1, pkcs12, util } = forge;
-    const pfx = pkcs12.pkcs12FromAsn1(
-      asn1.fromDer(util.createBuffer(bytes.toString('binary'))),
-      true,
-      // BMPString of the password's UTF-16 units is forge's own work.
-      password,
+    const pfx = withUtf8InPbes2(() =>
+      // The older schemes take the password's UTF-16 units, which is forge's own work.
+      pkcs12.pkcs12FromAsn1(asn1.fromDer(util.createBuffer(bytes.toString('binary'))), true, password),
     );
     const bags = (bagType: string) => pfx.getBags({ bagType })[bagType] ?? [];
     const { certBag, keyBag, pkcs8ShroudedKeyBag } = pki.oids;
@@ -32,4 +30,17 @@ export function readPkcs12(bytes: Buffer, password: string): readonly Certificat
     throw new MpeError('VALUE_INVALID', 'the password is wrong or this is no PKCS #12 file', { cause });
   }
   return readPemPairs(text, null);
+}
+
+/** PBES2 takes the password as UTF-8 (RFC 9579, section 3); forge gives it the low bytes of its characters. */
+function withUtf8InPbes2<T>(work: () => T): T {
+  const { pbe } = forge.pki;
+  const original = pbe.getCipherForPBES2;
+  pbe.getCipherForPBES2 = (oid, params, password) =>
+    original(oid, params, Buffer.from(password, 'utf8').toString('binary'));
+  try {
+    return work();
+  } finally {
+    pbe.getCipherForPBES2 = original;
+  }
 }

@@ -3,6 +3,7 @@ import { FileKeeper } from '../secrets/certificate-keeper.js';
 import { partsOf, type KeyPart } from '../secrets/inventory.js';
 import { openKeyFolder, type KeyFolder } from '../secrets/key-folder.js';
 import { SecretOpener } from '../secrets/open-secret.js';
+import { withoutFormerSentinels } from '../secrets/sentinel.js';
 import { checkGatewayKeys, checkSite } from '../secrets/site-check.js';
 import { openFingerprintKey, openSealingKeys } from '../secrets/site-keys.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -78,7 +79,12 @@ async function workerFits(store: SiteStore, keys: KeyFolder): Promise<string> {
 async function dataKeysFit(store: SiteStore, keys: KeyFolder, atMost: number): Promise<string> {
   const keeper = await FileKeeper.open(keys.path);
   try {
-    const dataKeys = await store.readDataKeys();
+    const { certificateThumbprint } = await checkSite(
+      keys,
+      await store.readSite(),
+      (await store.readSiteDocument()).jws,
+    );
+    const dataKeys = withoutFormerSentinels(await store.readDataKeys(), keys.siteGuid, certificateThumbprint);
     const opener = new SecretOpener({ siteGuid: keys.siteGuid, keeper, dataKeys });
     // A data key may be wrapped to several certificates: a row each.
     const ids = [...dataKeys].sort((a, b) => b.createdAtMs - a.createdAtMs).map((row) => row.dataKeyId);

@@ -187,6 +187,45 @@ test('a site in plain text gets a certificate: from then on nothing plain gets i
   expect((await status(vault)).dataKeys).toBe(1);
 }, 120_000);
 
+test('the former certificate, taken offline once nothing is missing, is missed by nothing', async () => {
+  const vault = await Vault.create();
+  await withDataKeys(vault, 2);
+  expect(await (await vault.canary()).round()).toMatchObject({ result: 'fine' });
+  const file = join(tempFolder(), 'certificate.pem');
+  const password = secretFile(PASSWORD);
+  expect((await mpe(vault, ['create'])).code).toBe(0);
+  expect((await mpe(vault, ['rotate'])).code).toBe(0);
+  for (const name of [
+    'worker/BitLockerManagement_CERT.pem',
+    'recovery/BitLockerManagement_CERT.pem',
+    'recovery/BitLockerManagement_CERT-key.pem',
+  ])
+    rmSync(join(vault.keysDir, name));
+  const run = async (...args: readonly string[]): Promise<{ code: number | null; text: string }> => {
+    const process = new MpeProcess(vault.site, NO_REDIS, args);
+    await process.ended;
+    return { code: process.child.exitCode, text: process.text() };
+  };
+  expect(await run('secrets', 'list')).toMatchObject({ code: 0 });
+  const verified = await run('secrets', 'verify');
+  expect(verified.text).toContain('Every stored secret opens');
+  expect(verified.code).toBe(0);
+  expect((await mpe(vault, ['verify', '--all'])).code).toBe(0);
+  const doctor = await run('doctor');
+  expect(doctor.text).toMatch(/^ok +key folder/m);
+  expect(doctor.text).toMatch(/^ok +keys and database +data keys: 3 data keys open/m);
+  expect((await mpe(vault, ['backup', file, '--password-file', password])).code).toBe(0);
+
+  // And the one that the site needs now is missed, by its name.
+  const later = readdirSync(join(vault.keysDir, 'recovery')).filter((name) => name.includes('CERT-'));
+  for (const name of later) rmSync(join(vault.keysDir, 'recovery', name));
+  const lost = await run('doctor');
+  expect(lost.text).toMatch(/^FAIL +key folder +recovery\/BitLockerManagement_CERT/m);
+  expect(lost.text).toContain('there is no certificate here');
+  const restored = await mpe(vault, ['restore', file, '--password-file', password]);
+  expect(restored.text).toContain('opens 3 of 3 data keys');
+}, 240_000);
+
 describe('a backup', () => {
   let vault: Vault;
   beforeEach(async () => {
@@ -270,6 +309,19 @@ describe('a backup', () => {
     expect((await mpe(vault, ['verify', '--all'], { MPE_KEYS_DIR })).code).toBe(0);
   }, 240_000);
 
+  test('takes no place among the keys, and nothing away from where it is written', async () => {
+    const password = secretFile(PASSWORD);
+    const inside = await mpe(vault, ['backup', join(vault.keysDir, 'b.pem'), '--password-file', password]);
+    expect(inside.text).toContain('lies in the key folder');
+    expect(inside.code).toBe(2);
+    const folder = tempFolder();
+    // Looks like a draft of ours, and is somebody else's.
+    const foreign = join(folder, 'accounts.new-4194999');
+    writeFileSync(foreign, 'x');
+    expect((await mpe(vault, ['backup', join(folder, 'b.pem'), '--password-file', password])).code).toBe(0);
+    expect(existsSync(foreign)).toBe(true);
+  }, 60_000);
+
   test('of another site is refused, and nothing is written', async () => {
     const other = await Vault.create();
     await withDataKeys(other, 1);
@@ -341,6 +393,41 @@ describe('an import', () => {
     );
   }, 240_000);
 });
+
+test('an import takes a password of any characters, and no open private key that others may read', async () => {
+  const vault = await Vault.create();
+  const folder = tempFolder();
+  const at = (name: string): string => join(folder, name);
+  const { certificatePem, keyPem } = await createCertificate(Date.now(), 1);
+  writeFileSync(at('c.pem'), certificatePem);
+  writeFileSync(at('k.pem'), keyPem, { mode: 0o644 });
+  const open = await mpe(vault, ['import', at('c.pem'), '--key', at('k.pem')]);
+  expect(open.text).toContain('holds a private key and can be read by others');
+  expect(open.code).toBe(2);
+  const password = secretFile('pässwörd π');
+  const openssl = (...more: readonly string[]): void => {
+    execFileSync('openssl', [...more], { stdio: 'ignore' });
+  };
+  const pkcs12 = [
+    'pkcs12',
+    '-export',
+    '-in',
+    at('c.pem'),
+    '-inkey',
+    at('k.pem'),
+    '-passout',
+    `file:${password}`,
+  ];
+  openssl(...pkcs12, '-out', at('new.p12'));
+  openssl(...pkcs12, '-legacy', '-out', at('old.p12'));
+  openssl('pkcs8', '-topk8', '-in', at('k.pem'), '-out', at('e.pem'), '-passout', `file:${password}`);
+  chmodSync(at('e.pem'), 0o644);
+  for (const args of [[at('new.p12')], [at('old.p12')], [at('c.pem'), '--key', at('e.pem')]]) {
+    const ran = await mpe(vault, ['import', ...args, '--password-file', password]);
+    expect(ran.text).toMatch(/Imported certificate|is here already/);
+    expect(ran.code).toBe(0);
+  }
+}, 120_000);
 
 test('a private key that others may read, and a password file, are refused', async () => {
   const vault = await Vault.create();

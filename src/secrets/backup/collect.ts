@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Guid } from '../../protocol/guid.js';
 import { assertKeyMatches } from '../certificate-file.js';
@@ -84,6 +84,7 @@ async function assertSound(folder: string, parts: readonly KeyPart[]): Promise<v
         break;
       case 'recovery':
         keys.certificateKey();
+        if (existsSync(join(folder, KEY_FILES.auditKey))) readSigningKey(folder, KEY_FILES.auditKey);
         break;
     }
   }
