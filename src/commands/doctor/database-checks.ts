@@ -51,7 +51,7 @@ async function database(context: DoctorContext): Promise<readonly Verdict[]> {
 
 function fixFor(error: unknown): string {
   if (isMpeError(error, 'SCHEMA_MISMATCH'))
-    return 'run "mpe migrate"; on a new host restore the database or check MPE_STORE_URL';
+    return 'restore the database or check MPE_STORE_URL; where its schema is older: run "mpe migrate"';
   if (isMpeError(error, 'SITE_MISMATCH')) return 'check MPE_STORE_URL, or restore the database';
   if (isMpeError(error) && error.retryable)
     return 'start the database server; check MPE_STORE_URL and the network';

@@ -3,6 +3,7 @@ import { connect as connectTls } from 'node:tls';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Listen } from '../../config/index.js';
+import { isMpeError } from '../../ops/errors.js';
 import { KEY_FILES } from '../../secrets/key-files.js';
 import type { DoctorContext } from './context.js';
 import { skew } from './database-checks.js';
@@ -17,12 +18,26 @@ const OLD_MS = 60_000;
 export function serviceChecks(context: DoctorContext): readonly Check[] {
   const fix = 'start Redis, or check MPE_REDIS_URL';
   return [
-    { name: 'redis', fix, run: () => redis(context) },
-    { name: 'redis clock', fix, run: async () => [skew('Redis', (await context.redis()).aheadMs)] },
-    { name: 'workers', fix, run: () => workers(context) },
+    { name: 'redis', fix, run: () => ofRedis(() => redis(context)) },
+    {
+      name: 'redis clock',
+      fix,
+      run: () => ofRedis(async () => [skew('Redis', (await context.redis()).aheadMs)]),
+    },
+    { name: 'workers', fix, run: () => ofRedis(() => workers(context)) },
     { name: 'gateway', fix: 'start "mpe gateway"', run: () => gateway(context) },
     { name: 'recovery service', fix: 'start "mpe recovery"', run: () => recovery(context) },
   ];
+}
+
+/** Without a site nothing was asked of Redis, which may be well. */
+async function ofRedis(look: () => Promise<readonly Verdict[]>): Promise<readonly Verdict[]> {
+  try {
+    return await look();
+  } catch (error) {
+    if (!isMpeError(error, 'SITE_MISMATCH')) throw error;
+    return [failure(error.message, 'see the checks "key folder" and "database"')];
+  }
 }
 
 async function redis(context: DoctorContext): Promise<readonly Verdict[]> {
