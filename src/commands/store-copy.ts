@@ -31,7 +31,7 @@ export function register(program: Command): void {
     .option('--to-password-file <file>', 'a file that holds the password for --to')
     .addHelpText(
       'after',
-      '\nStop every gateway and worker first. A copy that was cut short goes on where it stopped when the' +
+      '\nStop every gateway, worker and recovery service first. A copy that was cut short goes on where it stopped when the' +
         '\nsame command runs again. The source is never written; the key folder is not part of it.' +
         '\nA password in a URL on the command line is seen by everybody on this host: use the files.',
     )
@@ -79,10 +79,11 @@ function report({ state, wasFinished, resumed }: CopyResult, to: StoreSetting): 
     `site hash ${state.siteHash}`,
     '',
     'What to do now:',
-    `  1. On every gateway and worker host, set MPE_STORE_URL to the new database: ${nameOf(to)}`,
+    `  1. On every gateway, worker and recovery host, set MPE_STORE_URL to the new database: ${nameOf(to)}`,
     '  2. Leave the key folder as it is: it belongs to the site, not to the database.',
     '  3. With the new MPE_STORE_URL run "mpe secrets verify": every stored key must open.',
-    '  4. Start the gateways and workers. Keep the old database, switched off, until you trust the new one.',
+    '  4. Start gateways, workers and the recovery service. Keep the old database, switched off, until you trust the',
+    '     new one: a key that is shown from it would be rotated by nobody.',
   );
 }
 

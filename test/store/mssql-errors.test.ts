@@ -121,6 +121,14 @@ describe('a data key that the database does not hold', () => {
   });
 });
 
+test('an object that is gone leads to the schema', () => {
+  const error = toStoreError(serverError(208, "Invalid object name 'MPE_Outcomes'."), 'reading an outcome');
+  expect(error).toMatchObject({ code: 'STORE_TRANSIENT', retryable: true });
+  expect(error.message).toBe(
+    'reading an outcome: Invalid object name \'MPE_Outcomes\'. (error 208). The schema is not the one that this release runs on: compare them with "mpe migrate --check"',
+  );
+});
+
 describe('names of constraints', () => {
   test('any case, the whole name, and never the values of the key', () => {
     const error = serverError(2627, UNIQUE);

@@ -97,7 +97,7 @@ function notTheSame(changed: readonly string[], finished: boolean): MpeError {
     'COPY_REFUSED',
     finished
       ? `the target holds a finished copy, and the source is not what it was then (${what}): to copy again, give an empty database`
-      : `the source changed since the copy began (${what}): stop every gateway and worker of the source, ` +
+      : `the source changed since the copy began (${what}): stop every gateway, worker and recovery service of the source, ` +
           'then start again with an empty target',
   );
 }

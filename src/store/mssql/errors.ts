@@ -199,7 +199,11 @@ export function toStoreError(error: unknown, doing: string): MpeError {
   if (lacksDataKey(error)) return dataKeyMissing(doing, options.cause, options.facts);
   switch (sqlErrorClass(error)) {
     case 'transient':
-      return new MpeError('STORE_TRANSIENT', `${text}${certificateHelp(error)}`, options);
+      return new MpeError(
+        'STORE_TRANSIENT',
+        `${text}${certificateHelp(error)}${schemaHelp(number)}`,
+        options,
+      );
     // No message is at fault when a password was changed or a grant is gone: were this permanent,
     // workers would give up message by message until the operator notices.
     case 'permission':
@@ -216,6 +220,11 @@ function rightsHelp(number: number | null): string {
     return 'Check the user of MPE_STORE_URL and its password (MPE_STORE_PASSWORD), and that the login may connect';
   }
   return 'The login lacks a right: give it the role of its process, see docs/sqlserver.md';
+}
+
+function schemaHelp(number: number | null): string {
+  if (number !== 207 && number !== 208) return '';
+  return '. The schema is not the one that this release runs on: compare them with "mpe migrate --check"';
 }
 
 /** Codes of Node for a server certificate that does not verify. */

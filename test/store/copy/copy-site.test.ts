@@ -129,7 +129,7 @@ describe('a copy', () => {
       };
       await expect(copySite(source, target, options)).rejects.toMatchObject({
         code: 'COPY_REFUSED',
-        message: expect.stringMatching(/the source changed.*stop every gateway and worker/),
+        message: expect.stringMatching(/the source changed.*stop every gateway, worker and recovery service/),
       });
       await store.close();
       await expect(copy(from, to)).rejects.toMatchObject({ code: 'COPY_REFUSED' });
