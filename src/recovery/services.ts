@@ -352,8 +352,6 @@ export interface RecoveryServices {
     /** As {@link change}; `revision` null: whatever it is at. */
     deploy(caller: Caller, policyId: Guid, revision: number | null): Promise<PolicyDetail | null>;
     retire(caller: Caller, policyId: Guid, revision: number | null): Promise<PolicyDetail | null>;
-    /** Makes a draft, or changes the policy of this name that is not retired. */
-    set(caller: Caller, policy: Omit<PolicyLine, 'policyId'>): Promise<PolicyLine>;
     rings(): Promise<readonly RingLine[]>;
     /** `reason`: why a ring pauses. */
     setRing(caller: Caller, ringId: string, change: RingChange, reason?: string): Promise<RingLine>;

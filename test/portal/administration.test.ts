@@ -241,7 +241,7 @@ describe.skipIf(chromium === null)('administration in Chromium', () => {
     await page.getByRole('region', { name: 'PC-STRANGE' }).getByRole('button', { name: 'Reject' }).click();
     expect(await outcome(page)).toContain('The registration is dropped');
     await stale.getByRole('region', { name: 'PC-STRANGE' }).getByRole('button', { name: 'Approve' }).click();
-    expect(await outcome(stale)).toContain('It cannot be approved');
+    expect(await outcome(stale)).toContain('Nothing waits for this client and key: somebody else was first');
     await page.getByRole('button', { name: `Approve ${long}` }).click();
     expect(await outcome(page)).toContain('The machine is registered');
     expect(await main(page)).toContain('No machine waits.');
@@ -249,6 +249,11 @@ describe.skipIf(chromium === null)('administration in Chromium', () => {
     // The machine itself is let in now.
     const client = await MpeClient.enrol(a);
     expect(client.clientId).toBe(pcA.client.clientId);
+    expect((await reasons('CORP\\opal')).slice(-2)).toEqual([
+      'Helpdesk: Client rejected',
+      'Helpdesk: Client approved',
+    ]);
+    expect((await reasons('CORP\\odin')).filter((reason) => reason.includes('Client'))).toEqual([]);
     await page.context().close();
     await stale.context().close();
   });

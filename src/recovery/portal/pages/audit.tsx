@@ -78,11 +78,14 @@ export function AuditPage({
           Download as CSV
         </a>
       </div>
-      <p class="lead">Every request for a key, the newest first: what was shown, and what was refused.</p>
+      <p class="lead">
+        Every request for a key and every change by an operator, the newest first: what was done, and what was
+        refused.
+      </p>
       <div class="stack spaced">
         <Filters form={form} />
         <Table
-          caption="Requests for keys"
+          caption="Requests and changes"
           columns={COLUMNS}
           rows={lines}
           keyOf={(line) => line.sequence}

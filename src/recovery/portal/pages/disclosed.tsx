@@ -96,6 +96,9 @@ function KeySheet({ one, props }: { readonly one: KeyOnPage; readonly props: Dis
       <section class="panel stack" aria-label="The key">
         <KeyGroups password={password} />
         <KeyFacts one={one} props={props} />
+        <p class="print-only">
+          Whoever has this page opens the drive with it. Destroy it as soon as the machine has a new key.
+        </p>
         <details>
           <summary>How to say it</summary>
           <SpokenKey password={password} />

@@ -4,6 +4,7 @@ import { Notice } from '../parts/badge.js';
 import { CheckField, PostForm, Submit } from '../parts/form.js';
 import { OutcomeNotice, type Outcome } from '../parts/outcome.js';
 import { PolicyFields, type PolicyForm } from '../parts/policy-form.js';
+import { sentence } from '../parts/sentence.js';
 import { Page, type Frame } from '../parts/shell.js';
 import { ADMINISTRATION_PAGES, SubNav } from '../parts/sub-nav.js';
 import { Facts, Table } from '../parts/table.js';
@@ -61,7 +62,7 @@ export function PolicyDetailPage({
           <Notice tone="warn" title="Look twice">
             <ul class="tip-list">
               {policy.warnings.map((warning) => (
-                <li key={warning}>{warning}</li>
+                <li key={warning}>{sentence(warning)}</li>
               ))}
             </ul>
           </Notice>

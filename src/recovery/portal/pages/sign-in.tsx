@@ -41,7 +41,7 @@ export function SignInPage(props: SignInProps): View {
         )}
         {oidc ? <OidcForm props={props} /> : null}
         {local ? <LocalForm props={props} also={oidc} /> : null}
-        {breakGlass ? <BreakGlassForm props={props} /> : null}
+        {breakGlass && !isSelfService ? <BreakGlassForm props={props} /> : null}
         {isSelfService ? null : (
           <p class="small">
             Looking for the key of your own computer? <a href="/sign-in?portal=self-service">Self-service</a>

@@ -1,6 +1,7 @@
 import type { Child } from 'hono/jsx';
 import { may, type Operation, type Person } from '../../roles.js';
 import type { Portal } from '../../sign-in/session.js';
+import { Badge } from './badge.js';
 import { PostForm } from './form.js';
 import { Mark } from './icon.js';
 import type { View } from './view.js';
@@ -136,8 +137,11 @@ function Who({ frame, person }: { readonly frame: Frame; readonly person: Person
     <div class="who">
       <span class="who-name">
         <span class="hidden-text">Signed in as </span>
-        {person.name}
-        {person.signIn === 'break-glass' ? <strong> (break-glass)</strong> : null}
+        {person.signIn === 'break-glass' ? (
+          <Badge tone="bad">Break-glass account</Badge>
+        ) : (
+          <bdi>{person.name}</bdi>
+        )}
       </span>
       <PostForm action="/sign-out" csrf={frame.csrf} className="sign-out">
         <button type="submit" class="button button-small">

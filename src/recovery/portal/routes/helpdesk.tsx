@@ -7,6 +7,7 @@ import { DisclosedPage } from '../pages/disclosed.js';
 import { MessagePage } from '../pages/message.js';
 import { MatchesPage, RecoverPage, type FormProblem, type RecoverForm } from '../pages/recover.js';
 import { TypingPage } from '../pages/typing.js';
+import { PostForm, Submit } from '../parts/form.js';
 import { readChoice, type KeyChoice } from '../parts/key-choice.js';
 import { sentence } from '../parts/sentence.js';
 import { refusalTitle } from '../refusals.js';
@@ -92,7 +93,7 @@ async function disclose(page: PageRequest, context: ServiceContext): Promise<Fas
   const asked = requestOf(body, 'recovery-password');
   if (asked === null) return nothingChosen(page);
   const answer = await context.services.keys.disclose(caller, asked.key);
-  if (answer.outcome === 'refused') return refused(page, answer);
+  if (answer.outcome === 'refused') return refused(page, answer, asked.key);
   return sendPage(
     reply,
     <DisclosedPage
@@ -128,7 +129,7 @@ async function download(page: PageRequest, { services }: ServiceContext): Promis
   const asked = requestOf(FormBody.of(page.request), 'key-package');
   if (asked === null) return nothingChosen(page);
   const answer = await services.keys.disclose(page.caller, asked.key);
-  if (answer.outcome === 'refused') return refused(page, answer);
+  if (answer.outcome === 'refused') return refused(page, answer, asked.key);
   const [first] = answer.keys;
   if (first === undefined || typeof first.value === 'string') return nothingChosen(page);
   const name = `BitLocker Key Package ${first.keyId.toUpperCase()}.KPG`;
@@ -150,16 +151,33 @@ async function nothingChosen({ frame, reply }: PageRequest): Promise<FastifyRepl
   );
 }
 
-/** Why nothing is shown, as a page. */
+/** Why nothing is shown, as a page; where the reason is wrong alone, a way back to the key. */
 async function refused(
   { frame, reply }: PageRequest,
   answer: Extract<Disclosure, { outcome: 'refused' }>,
+  { keyId = '', endUser }: KeyRequest,
 ): Promise<FastifyReply> {
   const [title, status] = refusalTitle(answer.refusal);
+  const isWithin = answer.refusal === 'REASON_INVALID';
   return sendPage(
     reply,
-    <MessagePage frame={frame} title={title} section="recovery" next={['/helpdesk', 'Search again']}>
+    <MessagePage
+      frame={frame}
+      title={title}
+      section="recovery"
+      next={isWithin ? null : ['/helpdesk', 'Search again']}
+    >
       <p>{sentence(answer.detail)}</p>
+      {isWithin ? (
+        <PostForm action="/helpdesk/search" csrf={frame.csrf}>
+          <input type="hidden" name="digits" value={keyId} />
+          <input type="hidden" name="domain" value={endUser?.domain ?? ''} />
+          <input type="hidden" name="account" value={endUser?.account ?? ''} />
+          <div class="row">
+            <Submit>Choose again</Submit>
+          </div>
+        </PostForm>
+      ) : null}
       {answer.auditSequence === null ? null : (
         <p class="soft small">Recorded as row {String(answer.auditSequence)} of the audit.</p>
       )}

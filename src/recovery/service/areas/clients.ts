@@ -1,12 +1,43 @@
 import { verifySiteDocument } from '../../../jose/index.js';
 import { MpeError } from '../../../ops/errors.js';
+import { newGuid, type Guid } from '../../../protocol/guid.js';
 import type { PendingRegistrationRow } from '../../../store/rows.js';
+import { recordEvent } from '../../audit/record.js';
 import { managementPointStates } from '../../policy/service-of.js';
-import type { PendingClientLine, RecoveryServices } from '../../services.js';
+import type { Caller, PendingClientLine, RecoveryServices } from '../../services.js';
 import type { ServicesContext } from '../services-context.js';
 
+/** Every registration that may wait is looked through. */
+const ALL = 1_000_000;
+
 /** Registrations that wait, and gateways. */
-export function clientServices({ store, clock, log }: ServicesContext): RecoveryServices['clients'] {
+export function clientServices({
+  store,
+  clock,
+  log,
+  disclosure,
+}: ServicesContext): RecoveryServices['clients'] {
+  /** Before what it tells of, so that nobody is let in without a row. */
+  const record = async (
+    { person: { name }, source }: Caller,
+    reason: string,
+    detail: string,
+    result: 'Successful' | 'Failed' = 'Successful',
+  ): Promise<void> => {
+    await recordEvent(
+      disclosure,
+      {
+        ...{ requestId: newGuid(), source, person: name, helpdeskUser: name, endUser: '', machine: '' },
+        ...{ keyType: '', keyId: '', reason, ticket: '', detail },
+      },
+      result,
+    );
+  };
+  const refuseUnlessWaiting = async (clientId: Guid, kid: string): Promise<void> => {
+    const rows = await store.readPendingRegistrations(ALL);
+    if (!rows.some((row) => row.clientId === clientId && row.kid === kid))
+      throw new MpeError('VALUE_INVALID', 'nothing waits for this client and key: somebody else was first');
+  };
   return {
     pending: async (limit) => {
       const rows = await store.readPendingRegistrations(limit);
@@ -16,12 +47,20 @@ export function clientServices({ store, clock, log }: ServicesContext): Recovery
       if (!/^[A-Za-z0-9._-]{0,64}$/.test(tag))
         throw new MpeError('VALUE_INVALID', 'a tag has at most 64 of A-Z a-z 0-9 . _ -');
       const by = caller.person.name;
+      await refuseUnlessWaiting(clientId, kid);
+      const said = `client ${clientId}, key ${kid}${tag === '' ? '' : `, tag ${tag}`}`;
+      await record(caller, 'Client approved', said);
       const result = await store.approveRegistration(clientId, kid, { by, tag, atMs: clock.now() });
-      if (result?.status !== 'REGISTERED' && result?.status !== 'ALREADY_REGISTERED')
-        throw new MpeError('VALUE_INVALID', `it cannot be approved: ${result?.reason ?? 'nothing waits'}`);
+      if (result?.status !== 'REGISTERED' && result?.status !== 'ALREADY_REGISTERED') {
+        const why = result?.reason ?? 'nothing waits';
+        await record(caller, 'Client approved', `CONFLICT: ${said}: ${why}`, 'Failed');
+        throw new MpeError('VALUE_INVALID', `it cannot be approved: ${why}`);
+      }
       log.info({ event: 'client.approved', by, clientId, kid, tag, epoch: result.epoch });
     },
     reject: async (caller, clientId, kid) => {
+      await refuseUnlessWaiting(clientId, kid);
+      await record(caller, 'Client rejected', `client ${clientId}, key ${kid}`);
       if (!(await store.rejectRegistration(clientId, kid)))
         throw new MpeError('VALUE_INVALID', 'nothing waits for this client and key');
       log.info({ event: 'client.rejected', by: caller.person.name, clientId, kid });

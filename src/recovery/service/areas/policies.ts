@@ -80,18 +80,6 @@ export function policyServices({
       if ((await find(policyId)) === null) return null;
       return saved(caller, await retirePolicy(store, policyId, actorOf(caller, revision)));
     },
-    set: async (caller, { mode, name, ...settings }) => {
-      const actor = actorOf(caller);
-      const known = (await store.readPolicies()).find(
-        (row) => row.state !== 'RETIRED' && row.name.toLowerCase() === name.trim().toLowerCase(),
-      );
-      const input = { name, mode, ...settings };
-      const policy =
-        known === undefined
-          ? await createPolicy(store, input, actor)
-          : await changePolicy(store, known.policyId, input, actor);
-      return saved(caller, policy);
-    },
     rings,
     setRing: async (caller, ringId, change, reason) => {
       const [policyId = '', position = ''] = ringId.split('.');
