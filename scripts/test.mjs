@@ -13,7 +13,7 @@ import { root, setUp } from './setup.mjs';
 const TOOLS = /^(tsx-|node-compile-cache|v8-compile-cache|vitest)/;
 
 /** What does not run here, why, and how to run it. */
-function notRun({ chromium }) {
+function notRun({ chromium }, dropsSentChain) {
   const lines = [];
   if (chromium.path === null)
     lines.push(
@@ -24,6 +24,11 @@ function notRun({ chromium }) {
     lines.push(
       'store conformance on SQL Server: MPE_TEST_SQLSERVER_URL is not set.\n' +
         '     Run it: MPE_TEST_SQLSERVER_URL=mssql://user:password@host/database npm test -- test/store',
+    );
+  if (dropsSentChain())
+    lines.push(
+      `client certificates below an intermediate CA: Node ${process.versions.node} drops what clients send of them.\n` +
+        '     Run them: with Node 24.22.1 or later, npm test -- test/ingest',
     );
   lines.push(
     'the full chaos campaign (ten seeds, 2,000 messages each; one small seed does run): it takes minutes.\n' +
@@ -93,7 +98,8 @@ await runMain(async () => {
   console.log(bold('mpe test'));
   const found = setUp({ browser: true });
   console.log('   will not run here:');
-  for (const line of notRun(found)) console.log(`   ${yellow('-')} ${line}`);
+  const { dropsSentChain } = await importTypeScript('src/ops/sent-chain.ts');
+  for (const line of notRun(found, dropsSentChain)) console.log(`   ${yellow('-')} ${line}`);
   const { processesUsing } = await importTypeScript('test/support/leaks.ts');
   // Short: the path of a socket has at most 107 characters.
   const folder = mkdtempSync(join(tmpdir(), 'mpe-'));

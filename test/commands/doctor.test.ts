@@ -175,8 +175,10 @@ describe('a check', () => {
     const at = (days: number): string => expiry('x', days * day, 0, 'renew').state;
     expect([31, 30, 7, 2, 1, 0, -5].map(at)).toEqual(['ok', 'warn', 'warn', 'warn', 'fail', 'fail', 'fail']);
     expect(
-      ['18.20.0', '20.18.9', '20.19.0', '22.1.0', '24.0.0', '25.0.0'].map((v) => nodeVersion(v).state),
-    ).toEqual([...['fail', 'fail', 'ok', 'ok', 'ok', 'warn']]);
+      ['18.20.0', '20.18.9', '20.19.0', '22.1.0', '24.0.0', '24.21.0', '25.0.0'].map(
+        (v) => nodeVersion(v).state,
+      ),
+    ).toEqual([...['fail', 'fail', 'ok', 'ok', 'ok', 'warn', 'warn']]);
     expect([0, 1999, -2001, 60_001].map((ms) => skew('x', ms).state)).toEqual(['ok', 'ok', 'warn', 'fail']);
   });
 });

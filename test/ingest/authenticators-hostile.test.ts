@@ -11,7 +11,7 @@ import { LIMITS } from '../../src/protocol/vocabulary.js';
 import { newRsa } from '../support/device-issuer.js';
 import { TestCa, type TestCertificate } from '../support/pki.js';
 import { TestRedis } from '../support/redis.js';
-import { bytes, ChannelLab, escaped, type Sent } from './channel-lab.js';
+import { bytes, ChannelLab, escaped, needsSentChain, type Sent } from './channel-lab.js';
 import type { Answer } from './support.js';
 
 // A table of requests that no gateway may take, sent to a live one with every authenticator on: `mpe
@@ -464,7 +464,8 @@ async function sendRow(make: () => Sent | Promise<Sent>): Promise<{ answer: Answ
 test(
   `${TABLE.length} hostile requests get their answers, none is queued or stored, none holds the event loop`,
   { timeout: 300_000 },
-  async () => {
+  async (context) => {
+    needsSentChain(context);
     expect(TABLE.length).toBeGreaterThanOrEqual(100);
     const said: [string, string][] = [];
     const held: [string, number][] = [];
@@ -585,7 +586,8 @@ function pourBody(bytes: number): Promise<number> {
   });
 }
 
-test('and the good ones beside them are taken, in every form', async () => {
+test('and the good ones beside them are taken, in every form', async (context) => {
+  needsSentChain(context);
   const before = await lab.queued();
   const device = await lab.issuer.token(lab.victim, lab.root.pem);
   const goods: Sent[] = [

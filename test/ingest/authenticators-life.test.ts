@@ -12,7 +12,7 @@ import type { JobData } from '../../src/queue/index.js';
 import { readJob } from '../../src/queue/index.js';
 import { eventually, someJob } from '../queue/support.js';
 import { TestRedis } from '../support/redis.js';
-import { bytes, ChannelLab } from './channel-lab.js';
+import { bytes, ChannelLab, needsSentChain } from './channel-lab.js';
 import { TestGateway, workerReply } from './support.js';
 
 let redis: TestRedis;
@@ -34,7 +34,8 @@ describe('revocation lists', () => {
   });
   afterEach(() => lab.close());
 
-  test('a new list ends a connection that stands and a certificate that was good', async () => {
+  test('a new list ends a connection that stands and a certificate that was good', async (context) => {
+    needsSentChain(context);
     const certificate = await lab.issuing.issue({ cn: lab.victim });
     const sent = { certificate, chain: [lab.issuing.pem] };
     expect(await said(lab.send(sent))).toBe('202');
@@ -42,7 +43,8 @@ describe('revocation lists', () => {
     await eventually(async () => expect(await said(lab.send(sent))).toBe('401 CERTIFICATE_REFUSED'));
   });
 
-  test('a list that has ended, or is another CA’s, refuses all with 503 and says so in the log', async () => {
+  test('a list that has ended, or is another CA’s, refuses all with 503 and says so in the log', async (context) => {
+    needsSentChain(context);
     const sent = { certificate: await lab.issuing.issue({ cn: lab.victim }), chain: [lab.issuing.pem] };
     await lab.writeCrls([], past());
     await eventually(async () => expect(await said(lab.send(sent))).toBe('503 CHANNEL_UNAVAILABLE'));
@@ -54,7 +56,8 @@ describe('revocation lists', () => {
     await eventually(async () => expect(await said(lab.send(sent))).toBe('503 CHANNEL_UNAVAILABLE'));
   });
 
-  test('a file that becomes unreadable is an error in the log; its list goes on until it ends', async () => {
+  test('a file that becomes unreadable is an error in the log; its list goes on until it ends', async (context) => {
+    needsSentChain(context);
     const certificate = await lab.issuing.issue({ cn: lab.victim });
     const sent = { certificate, chain: [lab.issuing.pem] };
     writeFileSync(join(lab.folder, 'issuing.crl'), 'junk');
@@ -63,7 +66,8 @@ describe('revocation lists', () => {
   });
 });
 
-test('a start with an unreadable list is closed, and with CRL_FAILURE=accept open', async () => {
+test('a start with an unreadable list is closed, and with CRL_FAILURE=accept open', async (context) => {
+  needsSentChain(context);
   for (const [failure, answer] of [
     ['refuse', '503 CHANNEL_UNAVAILABLE'],
     ['accept', '202'],
@@ -137,7 +141,8 @@ test('tokens with unknown keys make the gateway ask no more than its rate; a ten
   }
 });
 
-test('the identity goes with the job, in messages and registrations; site tokens keep the old format', async () => {
+test('the identity goes with the job, in messages and registrations; site tokens keep the old format', async (context) => {
+  needsSentChain(context);
   const lab = await ChannelLab.start(redis);
   try {
     const jobs: JobData[] = lab.site.work(redis, (job) =>

@@ -1,4 +1,6 @@
+import { pino } from 'pino';
 import { describe, expect, test } from 'vitest';
+import { warnOfDroppedChain } from '../../src/ingest/authenticators/open.js';
 import { answerType, problemForm } from '../../src/ingest/media.js';
 import { waitPreference } from '../../src/ingest/preference.js';
 import {
@@ -68,4 +70,18 @@ describe('media types', () => {
 test('a bucket gives its burst and then no more than its rate', () => {
   const bucket = new TokenBucket(0.001, 3);
   expect([1, 2, 3, 4].map(() => bucket.take())).toEqual([true, true, true, false]);
+});
+
+test('a Node that loses the intermediates of clients is named at the start, with what to do', () => {
+  const lines: string[] = [];
+  const log = pino({}, { write: (line: string) => void lines.push(line) });
+  for (const version of ['22.23.3', '24.20.0', '24.22.1']) warnOfDroppedChain(log, version);
+  expect(lines).toEqual([]);
+  warnOfDroppedChain(log, '24.21.0');
+  expect(lines).toHaveLength(1);
+  expect(JSON.parse(lines[0]!)).toMatchObject({
+    event: 'gateway.sent_chain_dropped',
+    nodeVersion: '24.21.0',
+    msg: expect.stringMatching(/^Node 24\.21\.0 drops .*MPE_GATEWAY_CLIENT_CA$/) as string,
+  });
 });

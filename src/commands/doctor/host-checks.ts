@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { X509Certificate } from 'node:crypto';
 import { dirname, join } from 'node:path';
+import { dropsSentChain, SENT_CHAIN_FIX } from '../../ops/sent-chain.js';
 import { inventoryOf, isFault, type InventoryEntry } from '../../secrets/inventory.js';
 import { openKeyFolder } from '../../secrets/key-folder.js';
 import { changedSince, readStamp } from '../../secrets/backup/stamp.js';
@@ -33,6 +34,8 @@ export function nodeVersion(version: string): Verdict {
   if (major < 20 || (major === 20 && minor < 19))
     return failure(`Node ${version} is too old: 20.19 is the least`, 'install Node 22 or 24');
   if (major === 20) return ok(`Node ${version}; past its end of life, better 22 or 24`);
+  if (dropsSentChain(version))
+    return warning(`Node ${version} drops the intermediate certificates that clients send`, SENT_CHAIN_FIX);
   if (major === 22 || major === 24) return ok(`Node ${version}`);
   return warning(`Node ${version} is not among the tested ones`, 'use Node 22 or 24');
 }
@@ -43,7 +46,7 @@ function configuration({ configProblems }: DoctorContext): readonly Verdict[] {
     if (state === 'ok') return [];
     if (state === 'in the environment')
       return [
-        warning(`${name} holds a password in the environment`, `put it into a file and set ${name}_FILE`),
+        warning(`${name} holds a secret in the environment`, `put it into a file and set ${name}_FILE`),
       ];
     if (state === 'open to others')
       return [warning(`${name} names a file that others may read`, `chmod go= ${file ?? ''}`)];

@@ -3,6 +3,7 @@ import type { GatewayChannels } from '../../config/index.js';
 import type { Clock } from '../../ops/clock.js';
 import { MpeError } from '../../ops/errors.js';
 import type { Logger } from '../../ops/log.js';
+import { dropsSentChain, SENT_CHAIN_FIX } from '../../ops/sent-chain.js';
 import type { Guid } from '../../protocol/guid.js';
 import type { ClientCertificates } from '../certificates/client-certificates.js';
 import type { Proxies } from '../../ops/peer.js';
@@ -44,6 +45,7 @@ export async function openChannels(options: ChannelOptions): Promise<Channels> {
   const direct = uses('client-certificate');
   const certificates = direct || uses('forwarded-certificate') ? await openCertificates(options) : null;
   if (direct && certificates !== null) {
+    warnOfDroppedChain(log);
     const { ClientCertificateAuthenticator } = await import('./client-certificate.js');
     authenticators.push(new ClientCertificateAuthenticator(certificates, proxies, log));
   }
@@ -62,6 +64,15 @@ export async function openChannels(options: ChannelOptions): Promise<Channels> {
       for (const authenticator of authenticators) authenticator.close?.();
     },
   };
+}
+
+/** Says that this Node loses intermediates: certificates below one are refused as of no CA of the site. */
+export function warnOfDroppedChain(log: Logger, nodeVersion: string = process.versions.node): void {
+  if (!dropsSentChain(nodeVersion)) return;
+  log.warn(
+    { event: 'gateway.sent_chain_dropped', nodeVersion },
+    `Node ${nodeVersion} drops the intermediate certificates that clients send: ${SENT_CHAIN_FIX}`,
+  );
 }
 
 async function openCertificates(options: ChannelOptions): Promise<ClientCertificates> {
