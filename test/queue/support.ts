@@ -59,8 +59,8 @@ export function startConsumer(
   return consumer;
 }
 
-/** Tries until it holds; throws the last error after 20 seconds. */
-export async function eventually<T>(check: () => Promise<T> | T, withinMs = 20_000): Promise<T> {
+/** Tries until it holds; throws the last error after 90 seconds: a bound for what never comes, not a measure. */
+export async function eventually<T>(check: () => Promise<T> | T, withinMs = 90_000): Promise<T> {
   const until = performance.now() + withinMs;
   for (;;) {
     try {

@@ -29,6 +29,8 @@ function said(process: MpeProcess): string[] {
 }
 
 async function ops(running: MpeProcess, path: string): Promise<{ status: number; text: string }> {
+  // The rounds begin before this server listens.
+  await until(() => running.count('recovery.ops_listening') === 1);
   const port = Number(
     running.lines().find((line) => line['event'] === 'recovery.ops_listening')?.['opsPort'],
   );
