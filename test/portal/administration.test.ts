@@ -187,7 +187,7 @@ describe.skipIf(chromium === null)('administration in Chromium', () => {
     await page.getByLabel('Tag of its machines').fill('');
     await page.getByRole('button', { name: 'Save the draft' }).click();
     expect(await outcome(page)).toContain('The draft is saved');
-    expect(await main(page)).toContain('a check interval below 60 minutes');
+    expect(await main(page)).toContain('A check interval below 60 minutes');
     await judge(page, 'policy, a long name', PHONE);
 
     // Two at once: the second one is told, and undoes nothing.

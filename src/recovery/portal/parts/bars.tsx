@@ -22,10 +22,13 @@ export function ShareBar({
   part,
   whole,
   tone,
+  track = true,
 }: {
   readonly part: number;
   readonly whole: number;
   readonly tone: 'good' | 'bad';
+  /** Draws the whole behind the part; not where the length is no share. */
+  readonly track?: boolean;
 }): View {
   const width = part === 0 ? 0 : Math.max(0.6, percent(part, whole));
   return (
@@ -36,7 +39,7 @@ export function ShareBar({
       aria-hidden="true"
       focusable="false"
     >
-      <rect class="chart-track" width="100" height="4" />
+      {track ? <rect class="chart-track" width="100" height="4" /> : null}
       <rect class={`chart-${tone}`} width={width.toFixed(2)} height="4" />
     </svg>
   );
@@ -70,7 +73,9 @@ export function BarLine({
           </span>
         </span>
       </div>
-      {part === 0 ? null : <ShareBar part={part} whole={longest ?? whole} tone={tone} />}
+      {part === 0 ? null : (
+        <ShareBar part={part} whole={longest ?? whole} tone={tone} track={longest === undefined} />
+      )}
     </div>
   );
 }
