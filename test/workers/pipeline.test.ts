@@ -2,14 +2,12 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { generatePrivateKey, publicPart, wrapSecret } from '../../src/jose/index.js';
 import { MpeError } from '../../src/ops/errors.js';
 import { mpe } from '../../src/protocol/generated/mpe.js';
-import { guidToBytes, newGuid, type Guid } from '../../src/protocol/guid.js';
+import { guidToBytes, newGuid } from '../../src/protocol/guid.js';
 import type { Body } from '../../src/protocol/client-message.js';
 import { REASON_TABLE, type Reason } from '../../src/protocol/vocabulary.js';
-import type { PolicyRow, SiteStore } from '../../src/store/site-store.js';
 import type { Pipeline } from '../../src/workers/pipeline.js';
 import type { Processed } from '../../src/workers/types.js';
 import {
-  checkIn,
   escrow,
   password,
   statementOf,
@@ -19,6 +17,7 @@ import {
   type Sent,
   type Tamper,
 } from './support.js';
+import { faulty, siteWithPolicy, traceOf } from './pipeline-support.js';
 
 let site: TestSite;
 let pipeline: Pipeline;
@@ -32,37 +31,6 @@ beforeAll(async () => {
 const run = { alone: true };
 const process = (sent: Sent, by = pipeline): Promise<Processed> => by.processMessage(sent.job, run);
 const someKey = (): Body => escrow(volume([{ password: password(7) }]));
-
-/** Everything the database has on a message. */
-async function traceOf(
-  sent: Sent,
-  of = site,
-): Promise<{ outcomes: number; quarantined: number; dead: number }> {
-  const trace = await of.store.traceMessage(sent.job.messageId);
-  return {
-    outcomes: trace.outcomes.length,
-    quarantined: trace.quarantined.length,
-    dead: trace.deadLetters.length,
-  };
-}
-
-/** A store with some of its operations replaced. */
-function faulty(store: SiteStore, replaced: Partial<SiteStore>): SiteStore {
-  return new Proxy(store, {
-    get(target, name, receiver) {
-      const value: unknown =
-        name in replaced ? Reflect.get(replaced, name) : Reflect.get(target, name, receiver);
-      return typeof value === 'function'
-        ? (value.bind(name in replaced ? replaced : target) as unknown)
-        : value;
-    },
-  });
-}
-
-/** A site with other policies than the default one. */
-function siteWithPolicy(change: Partial<PolicyRow>): Promise<TestSite> {
-  return TestSite.create({ seed: (seed) => ({ ...seed, policy: { ...seed.policy, ...change } }) });
-}
 
 const secondBody = (payload: Buffer): Buffer => Buffer.concat([payload, Buffer.from([0x9a, 0x01, 0x00])]);
 const unknownBody = (payload: Buffer): Uint8Array => {
@@ -246,7 +214,7 @@ describe('every reason of the table', () => {
         expect(statement).toMatchObject({ disposition: rule.disposition, reason, retry: rule.retry });
       }
       const reused = reason === 'MESSAGE_ID_REUSED' ? 1 : 0;
-      expect(await traceOf(sent, of)).toEqual({
+      expect(await traceOf(sent, of ?? site)).toEqual({
         outcomes: (rule.stored === 'outcome' ? 1 : 0) + reused,
         quarantined: rule.stored === 'quarantine' ? 1 : 0,
         dead: rule.stored === 'dead letter' ? 1 : 0,
@@ -290,7 +258,7 @@ describe('what cannot be opened', () => {
         retryAfterSeconds: 0,
         sealedReply: '',
       });
-      expect(await traceOf(sent)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
+      expect(await traceOf(sent, site)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
       expect(await site.store.counts()).toMatchObject({ keys: before.keys, outcomes: before.outcomes });
       const line = site.lines.find(
         (l) => l['messageId'] === sent.job.messageId && l['event'] === 'message.rejected',
@@ -320,7 +288,7 @@ describe('a message that is not final', () => {
       createdAtMs: Date.now(),
     });
     expect((await process(sent)).reply.disposition).toBe('COMMITTED');
-    expect(await traceOf(sent)).toEqual({ outcomes: 1, quarantined: 0, dead: 0 });
+    expect(await traceOf(sent, site)).toEqual({ outcomes: 1, quarantined: 0, dead: 0 });
   });
 
   test('is quarantined, not given up, where its kid is unknown and the site does not read well', async () => {
@@ -340,7 +308,7 @@ describe('a message that is not final', () => {
     const recipient = publicPart(await generatePrivateKey('ECDH-ES+A256KW'));
     const unknown = await client.message(someKey(), { recipient });
     expect((await process(unknown, behind)).reply.reason).toBe('SEALING_KEY_UNKNOWN');
-    expect(await traceOf(unknown)).toEqual({ outcomes: 0, quarantined: 1, dead: 0 });
+    expect(await traceOf(unknown, site)).toEqual({ outcomes: 0, quarantined: 1, dead: 0 });
     expect(reads).toBe(1);
     // What the worker knew before, it still works with.
     expect((await process(await client.message(someKey()), behind)).reply.disposition).toBe('COMMITTED');
@@ -369,7 +337,7 @@ describe('a message that is not final', () => {
     });
     const sent = await hurt.message(someKey());
     expect((await process(sent)).reply.reason).toBe('SIGNING_KEY_UNKNOWN');
-    expect(await traceOf(sent)).toEqual({ outcomes: 0, quarantined: 1, dead: 0 });
+    expect(await traceOf(sent, site)).toEqual({ outcomes: 0, quarantined: 1, dead: 0 });
   });
 
   test('asks the database for an unknown kid at most every few seconds', async () => {
@@ -399,7 +367,7 @@ describe('a message that is not final', () => {
     });
     await site.store.setClientState(blocked.clientId, 'ACTIVE', 'test');
     expect((await process(refused)).reply.disposition).toBe('COMMITTED');
-    expect(await traceOf(refused)).toMatchObject({ outcomes: 1 });
+    expect(await traceOf(refused, site)).toMatchObject({ outcomes: 1 });
   });
 
   test('keeps saying PARTIAL with the same items, and writes nothing, when it comes again', async () => {
@@ -428,7 +396,7 @@ describe('faults', () => {
       expect(result).toMatchObject({ verdict: 'delay', reply: { disposition: 'QUEUED' } });
       expect(result.delayMs).toBeGreaterThan(0);
     }
-    expect(await traceOf(sent)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
+    expect(await traceOf(sent, site)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
     expect((await process(sent)).reply.disposition).toBe('COMMITTED');
   });
 
@@ -439,7 +407,7 @@ describe('faults', () => {
     });
     const sent = await client.message(someKey());
     expect(await process(sent, broken)).toMatchObject({ verdict: 'delay' });
-    expect(await traceOf(sent)).toMatchObject({ dead: 0 });
+    expect(await traceOf(sent, site)).toMatchObject({ dead: 0 });
   });
 
   test('a dead letter only counts, until it is redriven: then it runs alone and leaves', async () => {
@@ -457,242 +425,13 @@ describe('faults', () => {
     await site.store.redriveDeadLetter(client.clientId, sent.job.messageId, Date.now());
     expect((await pipeline.processMessage(sent.job, { alone: false })).verdict).toBe('alone');
     expect((await process(sent)).reply.disposition).toBe('COMMITTED');
-    expect(await traceOf(sent)).toEqual({ outcomes: 1, quarantined: 0, dead: 0 });
+    expect(await traceOf(sent, site)).toEqual({ outcomes: 1, quarantined: 0, dead: 0 });
   });
 
   test('a job that was taken over writes nothing', async () => {
     const sent = await client.message(someKey());
     const result = await pipeline.processMessage(sent.job, { alone: true, signal: AbortSignal.abort() });
     expect(result.verdict).toBe('delay');
-    expect(await traceOf(sent)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
-  });
-});
-
-describe('commands', () => {
-  test('fit into a reply, whatever the client ever reported', async () => {
-    const { store } = site;
-    const volumeId = newGuid();
-    const keyIds = Array.from({ length: 8 }, () => newGuid());
-    const many = Array.from({ length: 8000 }, () => `${newGuid()}/${newGuid()}`);
-    const rotations = Array.from({ length: 4000 }, (_, n) => ({
-      requestId: newGuid(),
-      volumeId: newGuid(),
-      keyId: newGuid(),
-      deadlineMs: n,
-      ...{ origin: 'DISCLOSURE' as const, notBeforeMs: 0, round: 1, delivered: true },
-    }));
-    const crowded = faulty(store, {
-      classify: async (candidates) =>
-        (await store.classify(candidates)).map((facts) => ({
-          ...facts,
-          unreadable: new Set(many),
-          rotations,
-        })),
-    });
-    const sent = await client.message(checkIn([{ volumeId, keyIds }]));
-    const { reply } = await process(sent, await site.pipeline({ store: crowded }));
-    const { commands, disposition } = await statementOf(sent, reply);
-    expect(disposition).toBe('COMMITTED');
-    const rotate = commands.filter((command) => command.type === 'ROTATE_KEY');
-    expect(rotate.map((command) => command.deadlineMs)).toEqual(Array.from({ length: 128 }, (_, n) => n));
-    const asked = commands.flatMap((command) => (command.type === 'ESCROW' ? [...command.keyIds] : []));
-    expect(asked).toHaveLength(8 + 128);
-    expect(asked).toEqual(expect.arrayContaining(keyIds));
-  });
-
-  test('stay few and quick to find for a client that reported very many volumes', async () => {
-    const station = await site.client();
-    for (let n = 0; n < 40; n += 1) {
-      const volumes = Array.from({ length: 16 }, () => ({ volumeId: newGuid(), keyIds: [newGuid()] }));
-      await process(await station.message(checkIn(volumes)));
-    }
-    const sent = await station.message(checkIn());
-    const { commands } = await statementOf(sent, (await process(sent)).reply);
-    expect(commands).toHaveLength(128);
-    const [facts] = await site.store.classify([
-      {
-        clientId: station.clientId,
-        messageId: newGuid(),
-        bodyType: 'CHECK_IN',
-        rank: { epoch: 1, sequence: 99n, digest: new Uint8Array(32) },
-        secrets: [],
-        volumes: [],
-        state: null,
-        rotation: null,
-        leavesOutcome: false,
-      },
-    ]);
-    expect(facts?.unreadable.size).toBe(512);
-  });
-});
-
-describe('clones', () => {
-  test('one sequence with two message ids: both are kept, and each is told to register anew', async () => {
-    const cloned = await site.client();
-    const one = await cloned.message(someKey());
-    const two = await cloned.message(someKey(), { sequence: 1n });
-    expect((await statementOf(one, (await process(one)).reply)).registerAnew).toBe(false);
-    expect(await statementOf(two, (await process(two)).reply)).toMatchObject({
-      disposition: 'COMMITTED',
-      registerAnew: true,
-    });
-    expect((await statementOf(one, (await process(one)).reply)).registerAnew).toBe(true);
-    const flags = (await site.store.findClient(cloned.clientId))?.flags.map(({ flag }) => flag);
-    expect(flags).toEqual(['CLONE']);
-  });
-});
-
-describe('commands', () => {
-  const commandsOf = async (sent: Sent, by = pipeline): Promise<unknown> =>
-    (await statementOf(sent, (await process(sent, by)).reply)).commands;
-
-  test('ESCROW asks for what the client has and the site cannot read, until it is there', async () => {
-    const holder = await site.client();
-    const volumeId = newGuid();
-    const keyIds = [newGuid(), newGuid()].sort() as [Guid, Guid];
-    expect(await commandsOf(await holder.message(checkIn([{ volumeId, keyIds }])))).toEqual([
-      { type: 'ESCROW', volumeId, keyIds },
-    ]);
-    const first = await holder.message(
-      escrow(volume([{ keyId: keyIds[0], password: password(30) }, { keyId: keyIds[1] }], { volumeId })),
-    );
-    expect(await commandsOf(first)).toEqual([{ type: 'ESCROW', volumeId, keyIds: [keyIds[1]] }]);
-    const second = await holder.message(
-      escrow(volume([{ keyId: keyIds[0] }, { keyId: keyIds[1], password: password(31) }], { volumeId })),
-    );
-    expect(await commandsOf(second)).toEqual([]);
-    expect(await commandsOf(await holder.message(checkIn([{ volumeId, keyIds }])))).toEqual([]);
-  });
-
-  test("another client's proof does not spare a client its own", async () => {
-    const [a, b] = [await site.client(), await site.client()];
-    const volumeId = newGuid();
-    const keyId = newGuid();
-    await process(await a.message(escrow(volume([{ keyId, password: password(32) }], { volumeId }))));
-    expect(await commandsOf(await b.message(checkIn([{ volumeId, keyIds: [keyId] }])))).toEqual([
-      { type: 'ESCROW', volumeId, keyIds: [keyId] },
-    ]);
-  });
-
-  test('ESCROW never asks for what a gate refuses', async () => {
-    const of = await siteWithPolicy({ removableDrives: false });
-    const holder = await of.client();
-    const by = await of.pipeline();
-    const removable = { volumeId: newGuid(), keyIds: [newGuid()], type: 'REMOVABLE' as const };
-    const fixed = { volumeId: newGuid(), keyIds: [newGuid()], type: 'FIXED' as const };
-    const sent = await holder.message(checkIn([removable, fixed]));
-    const { commands, volumes } = await statementOf(sent, (await process(sent, by)).reply);
-    expect(commands).toEqual([{ type: 'ESCROW', volumeId: fixed.volumeId, keyIds: fixed.keyIds }]);
-    expect(volumes.map(({ keys }) => keys[0]?.reason)).toEqual(['POLICY_REFUSED', 'NONE']);
-  });
-
-  test('ROTATE_KEY reaches proven holders alone, and its result is taken', async () => {
-    const [holder, other] = [await site.client(), await site.client()];
-    const volumeId = newGuid();
-    const keyId = newGuid();
-    await process(await holder.message(escrow(volume([{ keyId, password: password(33) }], { volumeId }))));
-    const request = { requestId: newGuid(), volumeId, keyId, deadlineMs: Date.now() + 3_600_000 };
-    await site.store.openRotationRequest(request, Date.now());
-    expect(await commandsOf(await holder.message(checkIn()))).toEqual([{ type: 'ROTATE_KEY', ...request }]);
-    expect(await commandsOf(await other.message(checkIn([{ volumeId, keyIds: [keyId] }])))).toEqual([
-      { type: 'ESCROW', volumeId, keyIds: [keyId] },
-    ]);
-    const result: Body = {
-      type: 'ROTATION_RESULT',
-      requestId: guidToBytes(request.requestId),
-      outcome: 'FAILED',
-      errorCode: -2147024809n,
-    };
-    expect((await process(await holder.message(result))).reply.disposition).toBe('COMMITTED');
-    expect((await process(await other.message(result))).reply.reason).toBe('ROTATION_REQUEST_UNKNOWN');
-  });
-});
-
-describe('check-ins', () => {
-  test('leave no outcome; the same again and an older one have no effect and say so', async () => {
-    const holder = await site.client();
-    const older = await holder.message(checkIn([], { machineName: 'OLD' }));
-    const newer = await holder.message(checkIn([], { machineName: '电脑-01 🍌' }));
-    expect((await process(newer)).reply.disposition).toBe('COMMITTED');
-    expect((await process(newer)).reply.disposition).toBe('ALREADY_COMMITTED');
-    expect(await process(older)).toMatchObject({ written: false, reply: { disposition: 'COMMITTED' } });
-    expect(await traceOf(newer)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
-  });
-
-  test('are taken by a policy that only observes, and refused where there is none for the client', async () => {
-    const observed = await siteWithPolicy({ mode: 'OBSERVE' });
-    const watched = await observed.client();
-    const volumes = [{ volumeId: newGuid(), keyIds: [newGuid()] }];
-    const sent = await watched.message(checkIn(volumes));
-    const { reply } = await process(sent, await observed.pipeline());
-    expect(await statementOf(sent, reply)).toMatchObject({ disposition: 'COMMITTED', commands: [] });
-
-    const other = await siteWithPolicy({ targetTag: 'other' });
-    const outside = await (await other.client()).message(checkIn(volumes));
-    expect((await process(outside, await other.pipeline())).reply.reason).toBe('POLICY_REFUSED');
-  });
-});
-
-describe('registrations', () => {
-  const registered = async (job: Parameters<Pipeline['processRegistration']>[0]): Promise<string> => {
-    const { status, reason } = await pipeline.processRegistration(job);
-    return reason === 'NONE' ? status : reason;
-  };
-
-  test('a new client with a good proof and token is registered once, and again without another use', async () => {
-    const job = await (await TestClient.unregistered(site)).registration();
-    expect(await registered(job)).toBe('REGISTERED');
-    const left = (await site.store.readEnrolmentTokens())[0]?.usesLeft;
-    expect(await registered(job)).toBe('ALREADY_REGISTERED');
-    expect((await site.store.readEnrolmentTokens())[0]?.usesLeft).toBe(left);
-  });
-
-  test('what does not prove or bind its key is PROOF_INVALID', async () => {
-    const fresh = await TestClient.unregistered(site);
-    const good = await fresh.registration();
-    const other = await (await TestClient.unregistered(site)).registration();
-    expect(await registered({ ...good, jws: good.jws.slice(0, -4) + 'AAAA' })).toBe('PROOF_INVALID');
-    expect(await registered({ ...good, jws: other.jws })).toBe('PROOF_INVALID');
-    expect(await registered({ ...good, enrolmentTokenHash: null })).toBe('PROOF_INVALID');
-    expect(await registered(await fresh.registration({ site: newGuid() }))).toBe('PROOF_INVALID');
-    expect(await registered(await fresh.registration({ signedTokenHash: '00'.repeat(32) }))).toBe(
-      'PROOF_INVALID',
-    );
-    expect(await registered({ ...good, jws: 'a.b.c' })).toBe('PROOF_INVALID');
-    expect(await site.store.findClient(fresh.clientId)).toBeNull();
-  });
-
-  test('a token that the site does not know is refused', async () => {
-    const job = await (await TestClient.unregistered(site)).registration({ tokenHash: '11'.repeat(32) });
-    expect(await registered(job)).toBe('TOKEN_REFUSED');
-  });
-
-  test("a new key needs the current key's signature over the same bytes; the same request again is safe", async () => {
-    const old = await site.client();
-    const renewed = new TestClient(site, old.clientId, await generatePrivateKey('ES256'));
-    expect(await registered(await renewed.registration())).toBe('CLIENT_EXISTS');
-    const byStranger = await renewed.registration({ tokenHash: null, previous: client.key });
-    expect(await registered(byStranger)).toBe('PROOF_INVALID');
-    const good = await renewed.registration({ tokenHash: null, previous: old.key });
-    const otherBytes = await renewed.registration({ tokenHash: null, previous: old.key });
-    expect(await registered({ ...good, previousKeyJws: otherBytes.previousKeyJws })).toBe('PROOF_INVALID');
-    expect(await registered(good)).toBe('REGISTERED');
-    expect(await registered(good)).toBe('ALREADY_REGISTERED');
-    const third = new TestClient(site, old.clientId, await generatePrivateKey('ES256'));
-    const byOldest = await third.registration({ tokenHash: null, previous: old.key });
-    expect(await registered(byOldest)).toBe('PROOF_INVALID');
-  });
-
-  test('one key for two clients is refused and flags both', async () => {
-    const original = await site.client();
-    const copy = new TestClient(site, newGuid(), original.key);
-    expect(await registered(await copy.registration())).toBe('KEY_IN_USE');
-    const flags = (await site.store.findClient(original.clientId))?.flags.map(({ flag }) => flag);
-    expect(flags).toEqual(['CLONE']);
-    const sent = await original.message(someKey());
-    expect(await statementOf(sent, (await process(sent)).reply)).toMatchObject({
-      disposition: 'COMMITTED',
-      registerAnew: true,
-    });
+    expect(await traceOf(sent, site)).toEqual({ outcomes: 0, quarantined: 0, dead: 0 });
   });
 });
