@@ -6,7 +6,7 @@
  * No answer but {@link Disclosure} holds a key.
  */
 import type { Guid } from '../protocol/guid.js';
-import type { VolumeType } from '../protocol/vocabulary.js';
+import type { OtherManager, VolumeType } from '../protocol/vocabulary.js';
 import type { Disclosure } from './disclosure/types.js';
 import type { PolicyEventRow } from '../store/policy-store.js';
 import type { PolicyRing } from '../store/rows.js';
@@ -277,7 +277,11 @@ export interface CoverageReport {
   readonly atMs: number;
   /** Where nothing was imported: registered machines, and that is said. */
   readonly denominator: { readonly machines: number; readonly imported: boolean };
+  /** Clients that are in no line because the import does not name them. */
+  readonly unlisted: number;
   readonly lines: readonly CoverageLine[];
+  /** Of the conflicts, how many each other manager has. */
+  readonly managers: Readonly<Record<OtherManager, number>>;
 }
 
 export interface IncidentLine {

@@ -6,6 +6,7 @@ import { policyRoutes } from './policies.js';
 import { ringRoutes } from './rings.js';
 import { peopleRoutes, reportRoutes } from './reports.js';
 import { addRoute, type ApiRoute } from './route.js';
+import { SESSION_CALLS } from './session.js';
 
 /** Every route of the API. */
 export const API_ROUTES: readonly ApiRoute[] = [
@@ -21,7 +22,7 @@ export const API_ROUTES: readonly ApiRoute[] = [
 /** The recovery API under /api/v1, with its OpenAPI document. */
 export const apiRoutes: RouteModule = (server, context) => {
   for (const route of API_ROUTES) addRoute(server, context, route);
-  const document = JSON.stringify(openApiDocument(API_ROUTES));
+  const document = JSON.stringify(openApiDocument(API_ROUTES, SESSION_CALLS));
   server.get('/api/v1/openapi.json', { config: { access: 'public' } }, async (_request, reply) =>
     reply.type('application/json; charset=utf-8').send(document),
   );

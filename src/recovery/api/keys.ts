@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { RecoveryProblem } from '../service/problems.js';
 import type { Disclosure, KeyQuery, SearchAnswer } from '../services.js';
 import { route, type ApiRoute } from './route.js';
-import { endUser, guid, keyList, ownMachine, shortText, shown } from './schemas.js';
+import { endUser, flagText, guid, keyList, ownMachine, shortText, shown } from './schemas.js';
 
 const searchBody = z.strictObject({
   keyId: shortText.optional().describe('8 to 32 hex digits of a key ID; case, braces and dashes are ignored'),
@@ -31,6 +31,7 @@ const ownBody = z.strictObject({
 
 const reasonsQuery = z.strictObject({
   kind: z.enum(['recovery-password', 'key-package', 'tpm-password-hash']).default('recovery-password'),
+  own: flagText.optional().describe('Those of POST /own/disclose'),
 });
 
 /** Finding and showing keys. */
@@ -67,7 +68,12 @@ export const keyRoutes: readonly ApiRoute[] = [
       'The published list for what is asked for. Where it ends with Other, a text of one’s own is taken.',
     ...{ params: null, query: reasonsQuery, body: null, answer: z.object({ reasons: z.array(z.string()) }) },
     run: ({ context, caller, query }) =>
-      Promise.resolve({ reasons: context.services.keys.reasons(caller.source, query.kind) }),
+      Promise.resolve({
+        reasons: context.services.keys.reasons(
+          query.own === true ? 'Self-Service Portal' : caller.source,
+          query.kind,
+        ),
+      }),
   }),
   route({
     ...{ method: 'GET', path: '/own/machines', id: 'listOwnMachines', tag: 'own', access: 'own.search' },
@@ -80,7 +86,7 @@ export const keyRoutes: readonly ApiRoute[] = [
     ...{ method: 'POST', path: '/own/disclose', id: 'discloseOwnKey', tag: 'own', access: 'own.disclose' },
     summary: 'Show the key of one’s own machine',
     description:
-      'As showing a key, of machines that the caller signed in to locally. The reasons are those of self-service. Where the service has a notice, the session must have accepted it on the page /self-service.',
+      'As showing a key, of machines that the caller signed in to locally. The reasons are those of self-service: GET /keys/reasons?own=true. Where the service has a notice, the session must have accepted it on the page /self-service.',
     ...{ params: null, query: null, body: ownBody, answer: shown },
     run: async ({ context, caller, session, body }) => {
       // As the pages; who comes with a token has accepted nothing.

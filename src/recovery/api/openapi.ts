@@ -2,18 +2,17 @@ import { z } from 'zod';
 import { VERSION } from '../../ops/version.js';
 import { RECOVERY_PROBLEMS } from '../service/problems.js';
 import { API_TAGS, type ApiRoute } from './route.js';
+import type { DocumentedCall } from './session.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
 const PROBLEM = { $ref: '#/components/responses/Problem' };
 
 /** The OpenAPI 3.1 document of the routes: made from what they check, so that it cannot differ. */
-export function openApiDocument(routes: readonly ApiRoute[]): Json {
+export function openApiDocument(routes: readonly ApiRoute[], calls: readonly DocumentedCall[]): Json {
   const paths: Record<string, Record<string, Json>> = {};
-  for (const route of routes) {
-    const path = `/api/v1${route.path}`;
-    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(route) };
-  }
+  for (const call of [...routes.map((one) => ({ ...one, url: `/api/v1${one.path}` })), ...calls])
+    paths[call.url] = { ...paths[call.url], [call.method.toLowerCase()]: operationOf(call) };
   return {
     openapi: '3.1.0',
     info: {
@@ -52,7 +51,7 @@ export function openApiDocument(routes: readonly ApiRoute[]): Json {
   };
 }
 
-function operationOf(route: ApiRoute): Json {
+function operationOf(route: DocumentedCall): Json {
   const parameters = [...parametersOf(route.params, 'path'), ...parametersOf(route.query, 'query')];
   const isEmpty = route.answer instanceof z.ZodUndefined;
   return {
@@ -60,12 +59,14 @@ function operationOf(route: ApiRoute): Json {
     tags: [route.tag],
     summary: route.summary,
     description: `${route.description}\n\nDemands \`${route.access}\`.`,
+    ...(route.access === 'public' ? { security: [] } : {}),
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(route.body === null
       ? {}
       : {
           requestBody: {
-            required: true,
+            // Where nothing has to be said, no body says it.
+            required: !route.body.safeParse({}).success,
             content: { 'application/json': { schema: schemaOf(route.body, 'input') } },
           },
         }),
@@ -82,7 +83,9 @@ function operationOf(route: ApiRoute): Json {
 }
 
 const PROBLEMS = Object.fromEntries(
-  ['400', '401', '403', '404', '409', '429', '500', '503'].map((status) => [status, PROBLEM]),
+  ['400', '401', '403', '404', '406', '408', '409', '413', '415', '429', '431', '500', '503'].map(
+    (status) => [status, PROBLEM],
+  ),
 );
 
 function parametersOf(schema: z.ZodObject | null, where: 'path' | 'query'): Json[] {
@@ -115,6 +118,7 @@ function problemSchema(): Json {
       detail: { type: 'string' },
       code: { type: 'string', enum: Object.keys(RECOVERY_PROBLEMS) },
       reason: { type: 'string', description: 'Why a key is not shown, or a sign-in was refused' },
+      waitSeconds: { type: 'integer', description: 'How long the next sign-in has to wait' },
     },
   };
 }

@@ -1,6 +1,12 @@
 import { z } from 'zod';
+import type { OtherManager } from '../../protocol/vocabulary.js';
 import { route, type ApiRoute } from './route.js';
 import { guid, limit, shortText, time } from './schemas.js';
+
+/** Machines of an incident that is proposed here; the command takes longer lists. */
+const MOST_MACHINES = 10_000;
+/** So many names of the longest kind, `DOMAIN\\NAME` of 15 and 64 characters, with their quotes. */
+const INCIDENT_BYTES = 1024 * 1024;
 
 const auditLine = z.object({
   sequence: z.string(),
@@ -22,6 +28,13 @@ const coverage = z.object({
   lines: z.array(
     z.object({ id: z.string(), label: z.string(), machines: z.int(), examples: z.array(z.string()) }),
   ),
+  unlisted: z.int().describe('Clients that are in no line because the import does not name them'),
+  managers: z
+    .object({ MBAM: z.int(), GROUP_POLICY: z.int(), INTUNE: z.int() } satisfies Record<
+      OtherManager,
+      z.ZodType
+    >)
+    .describe('Of the conflicts, how many each has'),
 });
 const incident = z.object({
   incidentId: z.string(),
@@ -100,10 +113,11 @@ export const peopleRoutes: readonly ApiRoute[] = [
     query: null,
     body: z.strictObject({
       title: shortText.min(1),
-      machines: z.array(shortText).min(1).max(10_000),
+      machines: z.array(shortText).min(1).max(MOST_MACHINES),
       hours: z.int().min(1).max(168).default(8),
     }),
     answer: incident,
+    bodyBytes: INCIDENT_BYTES,
     run: ({ context, caller, body }) => context.services.incidents.propose(caller, body),
   }),
   ...(['confirm', 'end'] as const).map((step) =>

@@ -20,6 +20,8 @@ export interface ApiRoute {
   readonly body: z.ZodObject | null;
   readonly answer: z.ZodType;
   readonly run: (input: RouteInput) => Promise<unknown>;
+  /** Bytes of a body at most, where lists need more than others. */
+  readonly bodyBytes?: number;
 }
 
 /** Parts of the API. */
@@ -31,6 +33,7 @@ export const API_TAGS = {
   clients: 'Registrations that wait',
   reports: 'Audit and coverage',
   people: 'Local accounts and incidents',
+  session: 'Signing in and out without an access token',
 } as const;
 export type ApiTag = keyof typeof API_TAGS;
 
@@ -81,6 +84,7 @@ export function addRoute(server: FastifyInstance, context: ServiceContext, api: 
     method: api.method,
     url,
     config: { access: api.access },
+    ...(api.bodyBytes === undefined ? {} : { bodyLimit: api.bodyBytes }),
     handler: async (request, reply) => {
       const answer = await api.run({
         context,

@@ -16,7 +16,7 @@ export const BODY_BYTES = 64 * 1024;
 
 /** The problem that an error of a request is told as. What people must not see stays in the log. */
 export function toRecoveryProblem(error: unknown, request: FastifyRequest, log: Logger): RecoveryProblem {
-  const problem = known(error);
+  const problem = known(error, request.routeOptions.bodyLimit);
   if (problem !== null && problem.status < 500) return problem;
   const source = request.routeOptions.config.source ?? 'Recovery API';
   log.error(
@@ -26,13 +26,13 @@ export function toRecoveryProblem(error: unknown, request: FastifyRequest, log: 
   return problem ?? new RecoveryProblem('INTERNAL', 'Try again later; the log of the service says more.');
 }
 
-function known(error: unknown): RecoveryProblem | null {
+function known(error: unknown, bodyLimit: number): RecoveryProblem | null {
   if (error instanceof RecoveryProblem) return error;
   if (error instanceof SignInRefused) return ofSignIn(error);
   if (isMpeError(error)) return ofMpeError(error);
   switch ((error as { code?: unknown }).code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new RecoveryProblem('BODY_TOO_LARGE', `A body has at most ${BODY_BYTES} bytes here.`);
+      return new RecoveryProblem('BODY_TOO_LARGE', `A body has at most ${bodyLimit} bytes here.`);
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new RecoveryProblem(
         'MEDIA_TYPE_UNSUPPORTED',

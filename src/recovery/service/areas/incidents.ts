@@ -40,7 +40,7 @@ const actorOf = ({ person, source }: Caller): Actor => ({ person, source });
 /** Machines by client id or by a name that one machine alone has. @throws MpeError VALUE_INVALID */
 async function clientsOf(store: ServicesContext['store'], machines: readonly string[]): Promise<Guid[]> {
   const found: Guid[] = [];
-  for (const machine of machines) {
+  for (const machine of new Set(machines)) {
     if (/^[{]?[0-9a-f]{8}-/i.test(machine)) {
       found.push(parseGuid(machine));
       continue;
