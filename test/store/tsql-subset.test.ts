@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { splitBatches } from '../../src/store/mssql/batches.js';
+import { MACHINES_OF_USERS } from '../../src/store/mssql/search/search-keys.js';
 import { BINDING_RULES, collationMeetings } from '../support/tsql-binding.js';
 import {
   broken,
@@ -64,6 +65,15 @@ describe('the SQL Server store stays inside what SQL Server and Babelfish share'
     expect(texts.length).toBeGreaterThan(20);
     expect(TRIGGERS.INSERT).toEqual(new Set(['MPE_KEYSECRETS', 'MPE_TPMOWNERAUTHSECRETS']));
     expect(TRIGGERS.DELETE.size).toBeGreaterThan(15);
+  });
+});
+
+describe('names of users', () => {
+  it('are compared letter by letter as well: what a collation calls the same may be two people', () => {
+    for (const column of ['Name', 'Domain'])
+      expect(MACHINES_OF_USERS).toContain(
+        `u.${column} = j.${column} AND LOWER(u.${column}) COLLATE Latin1_General_BIN2 = LOWER(j.${column}) COLLATE Latin1_General_BIN2`,
+      );
   });
 });
 

@@ -121,6 +121,23 @@ export function search(make: MakeDatabase): void {
       await store.close();
     });
 
+    it('takes nobody for a user whose name a collation alone calls the same', async () => {
+      const store = await fresh();
+      const names = ['strasse', 'müller', 'jörg', 'ann\u{1F600}'];
+      const users = names.map((name) => ({ domain: 'CORP', name }));
+      await send(store, [{ client: 3, message: 13, sequence: 13, state: { users } }]);
+      for (const account of [...names, 'STRASSE'])
+        expect(await store.search.machinesOf([{ domain: 'corp', account }], 10), account).toHaveLength(1);
+      const others = ['straße', 'muller', 'jorg', 'ann', 'ann\u{1F601}'].map((account) => ({
+        domain: 'CORP',
+        account,
+      }));
+      expect(await store.search.machinesOf(others, 10)).toEqual([]);
+      expect(await store.search.machinesOf([{ domain: 'cörp', account: 'anna' }], 10)).toEqual([]);
+      expect(await ids(store.search.keys({ by: 'users', users: others }, { limit: 10 }))).toEqual([]);
+      await store.close();
+    });
+
     it('lists machines of users and of a name, and numbers them once for ever', async () => {
       const store = await fresh();
       expect(await store.search.machinesOf([anna], 10)).toEqual([

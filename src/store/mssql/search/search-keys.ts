@@ -11,14 +11,17 @@ export async function searchKeys(
   search: KeySearch,
   options: { readonly limit: number; readonly users?: readonly NamedAccount[] },
 ): Promise<SearchedKey[]> {
-  const { where, parameters } = found(search);
+  const { from, where, parameters } = found(search);
   const users = search.by === 'users' ? search.users : options.users;
   const keys = firstSet(
-    await session.query(keysStatement(`${where}${users === undefined ? '' : ` AND ${OF_USERS}`}`), {
-      ...parameters,
-      ...(users === undefined ? {} : { users: usersOf(users) }),
-      limit: intOf(options.limit),
-    }),
+    await session.query(
+      keysStatement({ from, where: `${where}${users === undefined ? '' : ` AND ${OF_USERS}`}` }),
+      {
+        ...parameters,
+        ...(users === undefined ? {} : { users: usersOf(users) }),
+        limit: intOf(options.limit),
+      },
+    ),
   );
   if (keys.length === 0) return [];
   const [volumes = [], exposed = [], held = []] = await session.query(FACTS, {
@@ -32,10 +35,23 @@ export async function searchKeys(
 export const usersOf = (users: readonly NamedAccount[]): SqlParameters[string] =>
   rowsOf(users.map(({ domain, account }) => ({ d: domain, a: account })));
 
-/** Machines that one of the users signed in to. */
-export const MACHINES_OF_USERS = `SELECT u.ClientId
+/**
+ * TOP that leaves nothing out. Behind CROSS APPLY it has the few rows before it sought one by one: without
+ * it a server that expects a thousand rows of any JSON reads whole tables beside them.
+ */
+const EVERY = 2_147_483_647;
+
+/** Two texts are the same but for case: for a collation `straße` may be `strasse`, and emoji nothing. */
+const sameLetters = (one: string, other: string): string =>
+  `LOWER(${one}) COLLATE Latin1_General_BIN2 = LOWER(${other}) COLLATE Latin1_General_BIN2`;
+
+/** Machines that one of the users signed in to. The index finds a name by the database's collation. */
+export const MACHINES_OF_USERS = `SELECT x.ClientId
   FROM OPENJSON(@users) WITH (Domain nvarchar(512) '$.d', Name nvarchar(512) '$.a') j
-    JOIN MPE_ClientUsers u ON u.Name = j.Name AND (j.Domain IS NULL OR u.Domain = j.Domain)`;
+    CROSS APPLY (
+      SELECT TOP (${EVERY}) u.ClientId FROM MPE_ClientUsers u
+      WHERE u.Name = j.Name AND ${sameLetters('u.Name', 'j.Name')}
+        AND (j.Domain IS NULL OR (u.Domain = j.Domain AND ${sameLetters('u.Domain', 'j.Domain')}))) x`;
 
 /** Machines that call themselves so. */
 export const MACHINES_NAMED = `SELECT s.ClientId FROM MPE_ClientStates s WHERE s.MachineName = @machine
@@ -45,38 +61,49 @@ const OF_USERS = `EXISTS (
   SELECT 1 FROM MPE_Keys uk JOIN MPE_KeyProofs up ON up.SecretId = uk.SecretId
   WHERE uk.KeyId = k.KeyId AND uk.VolumeId = k.VolumeId AND up.ClientId IN (${MACHINES_OF_USERS}))`;
 
-const HELD_BY = (machines: string): string =>
-  `k.SecretId IN (SELECT hp.SecretId FROM MPE_KeyProofs hp WHERE hp.ClientId IN (${machines}))`;
+/** Where keys come from, and on what condition. */
+interface Found {
+  readonly from: string;
+  readonly where: string;
+  readonly parameters: SqlParameters;
+}
 
-function found(search: KeySearch): { readonly where: string; readonly parameters: SqlParameters } {
+/** Keys that a machine of a query, or the one of a condition, sent. */
+const heldBy = (clients: string): Pick<Found, 'from' | 'where'> => ({
+  from: `(SELECT DISTINCT hp.SecretId FROM MPE_KeyProofs hp WHERE hp.ClientId ${clients}) w
+      CROSS APPLY (
+        SELECT TOP (${EVERY}) o.SecretId, o.KeyId, o.VolumeId, o.Kind, o.FirstStoredAt
+        FROM MPE_Keys o WHERE o.SecretId = w.SecretId) k`,
+  where: '1 = 1',
+});
+
+function found(search: KeySearch): Found {
   switch (search.by) {
     case 'digits': {
       const digits = searchDigits(search.digits);
       return {
+        from: 'MPE_Keys k',
         where: `k.KeyIdPrefix = CAST(@prefix AS char(8))
           AND LEFT(REPLACE(LOWER(CONVERT(char(36), k.KeyId)), '-', ''), LEN(@digits)) = @digits`,
         parameters: { prefix: wordOf(digits.slice(0, 8)), digits: wordOf(digits) },
       };
     }
     case 'client':
-      return {
-        where: 'k.SecretId IN (SELECT hp.SecretId FROM MPE_KeyProofs hp WHERE hp.ClientId = @clientId)',
-        parameters: { clientId: guidOf(search.clientId) },
-      };
+      return { ...heldBy('= @clientId'), parameters: { clientId: guidOf(search.clientId) } };
     case 'machine':
       return {
-        where: HELD_BY(`SELECT m.Id FROM RecoveryAndHardwareCore_Machines m
+        ...heldBy(`IN (SELECT m.Id FROM RecoveryAndHardwareCore_Machines m
           WHERE m.Id IN (${MACHINES_NAMED}) AND m.Name = @machine
-            AND (@domain IS NULL OR m.DomainName = @domain)`),
+            AND (@domain IS NULL OR m.DomainName = @domain))`),
         parameters: { machine: textOf(search.machine), domain: textOf(search.domain) },
       };
     case 'users':
-      return { where: HELD_BY(MACHINES_OF_USERS), parameters: {} };
+      return { ...heldBy(`IN (${MACHINES_OF_USERS})`), parameters: {} };
   }
 }
 
 // GUIDs are ordered as text: SQL Server orders uniqueidentifier by its last bytes.
-const keysStatement = (where: string): string => `
+const keysStatement = ({ from, where }: Pick<Found, 'from' | 'where'>): string => `
   SELECT TOP (@limit) KeyId, VolumeId, MIN(FirstStoredAt) AS FirstStoredAt,
     CASE WHEN MAX(ProvenAt) > MAX(FirstStoredAt) THEN MAX(ProvenAt) ELSE MAX(FirstStoredAt) END AS LastProvenAt,
     MAX(IsReadable) AS Readable, MAX(CASE WHEN Kind = 2 THEN 1 ELSE 0 END) AS HasPackage,
@@ -88,7 +115,7 @@ const keysStatement = (where: string): string => `
         SELECT 1 FROM MPE_KeySecrets s WHERE s.SecretId = k.SecretId AND NOT EXISTS (
           SELECT 1 FROM MPE_SecretDamage d WHERE d.SecretId = s.SecretId AND d.Generation = s.Generation))
       THEN 1 ELSE 0 END AS IsReadable
-    FROM MPE_Keys k
+    FROM ${from}
     WHERE ${where}
   ) found
   GROUP BY KeyId, VolumeId
