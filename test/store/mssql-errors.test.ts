@@ -121,6 +121,14 @@ describe('a data key that the database does not hold', () => {
   });
 });
 
+test('what stands in a text is told by the number of that text, not by that of an error before it', () => {
+  const message = "Conversion failed when converting the nvarchar value 's3cret-value' to data type int.";
+  const error = Object.assign(serverError(245, message), { precedingErrors: [serverError(2627, UNIQUE)] });
+  const ours = toStoreError(error, 'reading rows');
+  expect(ours.message).not.toContain('s3cret');
+  expect(String((ours.cause as Error).stack)).not.toContain('s3cret');
+});
+
 test('an object that is gone leads to the schema', () => {
   const error = toStoreError(serverError(208, "Invalid object name 'MPE_Outcomes'."), 'reading an outcome');
   expect(error).toMatchObject({ code: 'STORE_TRANSIENT', retryable: true });

@@ -191,9 +191,9 @@ export function toStoreError(error: unknown, doing: string): MpeError {
   const number = numbersOf(error)[0] ?? null;
   const code = codeOf(error);
   const label = number === null ? code : `error ${number}`;
-  const text = `${doing}: ${publicMessage(error, number)}${label === '' ? '' : ` (${label})`}`;
+  const text = `${doing}: ${publicMessage(error, textNumber(error, number))}${label === '' ? '' : ` (${label})`}`;
   const options = {
-    cause: publicCause(error, number),
+    cause: publicCause(error, textNumber(error, number)),
     facts: { ...(number === null ? {} : { number }), ...(code === '' ? {} : { code }) },
   };
   if (lacksDataKey(error)) return dataKeyMissing(doing, options.cause, options.facts);
@@ -213,6 +213,11 @@ export function toStoreError(error: unknown, doing: string): MpeError {
     case 'permanent':
       return new MpeError('STORE_FAILED', text, options);
   }
+}
+
+/** The number that the text of an error belongs to: an error before it has another text. */
+function textNumber(error: unknown, first: number | null): number | null {
+  return (error instanceof Error ? numberOf(error) : null) ?? first;
 }
 
 function rightsHelp(number: number | null): string {
