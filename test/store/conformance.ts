@@ -13,6 +13,7 @@ import { publishedViews } from './conformance/published-views.js';
 import { races } from './conformance/races.js';
 import { readers } from './conformance/readers.js';
 import { rotation } from './conformance/rotation.js';
+import { rotationEvidence } from './conformance/rotation-evidence.js';
 import { roundTrips } from './conformance/round-trips.js';
 import { sealingKeys } from './conformance/sealing-keys.js';
 import { search } from './conformance/search.js';
@@ -61,6 +62,7 @@ export function storeConformance(name: string, make: MakeDatabase): void {
     publishedViews(make);
     roundTrips(make);
     rotation(make);
+    rotationEvidence(make);
     disclosure(make);
     people(make);
     search(make);
