@@ -111,7 +111,8 @@ async function retire(kid: string, { json }: Json): Promise<void> {
   warn(
     `Clients that have not read site document ${documentVersion} may still seal to it. The site does not know how many: such`,
     'messages go into quarantine (mpe status), and their clients read the document then and send again.',
-    `Many of them for long? mpe site-keys restore ${kid}`,
+    // A kid may begin with a hyphen.
+    `Many of them for long? mpe site-keys restore -- ${kid}`,
   );
 }
 

@@ -90,6 +90,8 @@ describe('mpe doctor', () => {
     for (const check of ['configuration', 'key folder', 'database', 'redis', 'workers'])
       expect(of(findings, check).some(({ state }) => state === 'fail')).toBe(true);
     expect(of(findings, 'configuration').filter(({ state }) => state === 'fail')).toHaveLength(2);
+    // Without a site Redis was not asked, so nobody is sent to mend it.
+    expect(of(findings, 'redis')).toMatchObject([{ fix: expect.stringContaining('"key folder"') }]);
     for (const { state, fix, text } of findings) {
       expect(fix === null).toBe(state === 'ok');
       expect(text).not.toContain('\n');
