@@ -508,6 +508,19 @@ describe('compatible calls', () => {
     const systems = await browser.get(`/AdminService/wmi/SMS_R_System?$filter=${filter}`, who);
     const [{ ResourceId: id, Name }] = systems.json().value;
     expect([id, Name]).toEqual([16_777_216, 'PC-0042']);
+    const more = [`v1.0/Device?$filter=${filter}`, `wmi/sms_r_system?$filter=NetbiosName+eq+'PC-0042'`];
+    const [byName, byNetbios] = await Promise.all(
+      more.map(async (path) => (await browser.get(`/AdminService/${path}`, who)).json().value),
+    );
+    expect(byName).toEqual([{ MachineId: id, Name: 'PC-0042' }]);
+    expect(byNetbios).toEqual([{ ResourceId: id, Name: 'PC-0042' }]);
+    // A password that is refused is asked for anew, as HTTP wants it.
+    const wrong = { ...who, authorization: `Basic ${Buffer.from('CORP\\admin:no').toString('base64')}` };
+    const refused = await browser.get(`/AdminService/v1.0/Device(${id})`, wrong);
+    expect([refused.status, refused.headers['www-authenticate']]).toEqual([
+      401,
+      'Basic realm="mpe", charset="UTF-8"',
+    ]);
     const device = await browser.get(`/adminservice/v1.0/device(${id})`, who);
     expect(device.headers['content-type']).toBe('application/json; odata.metadata=minimal');
     expect(device.json()).toMatchObject({ MachineId: id, Name: 'PC-0042' });
@@ -557,6 +570,19 @@ describe('compatible calls', () => {
       );
     expect([answer.status, answer.json().error.code]).toEqual([403, 'DISCLOSURE_REFUSED']);
     expect(answer.text).not.toContain(password(2));
+    // Of one key ID on two machines' volumes, the one that is answered is exposed, and no other.
+    const { keyId, volumeId } = await lab.desk.escrow(pc, password(3));
+    const there = await lab.desk.escrow(await lab.desk.machine('PC-0044'), password(4), { keyId });
+    const shown = await lab
+      .browser()
+      .post(
+        `/AdminService/v1.0/Device(${id})/AdminService.GetRecoveryKeyValue`,
+        { RecoveryKeyId: keyId },
+        basic('CORP\\admin'),
+      );
+    expect(shown.json().value).toBe(password(3));
+    const isShown = (volume: Guid) => store.disclosure.wasShownTo('corp\\admin', keyId, volume);
+    expect([await isShown(volumeId), await isShown(there.volumeId)]).toEqual([true, false]);
   });
 
   const soap = (operation: string, fields: string): string =>
@@ -592,6 +618,14 @@ describe('compatible calls', () => {
       `<recoveryKeyId>${keyId}</recoveryKeyId><reasonCode>Other</reasonCode>`,
     );
     expect((await post(key)).text).toContain(`<b:RecoveryKey>${password(1)}</b:RecoveryKey>`);
+    const anyCase = '/mbamadministrationservice/ADMINISTRATIONSERVICE.svc';
+    const type = { 'content-type': 'application/soap+xml' };
+    const listed = soap(
+      'GetRecoveryKeyIds',
+      '<partialRecoveryKeyId>ffffffff</partialRecoveryKeyId><reasonCode>Other</reasonCode>',
+    );
+    const none = await browser.send('POST', anyCase, { ...basic('CORP\\admin'), ...type }, listed);
+    expect([none.status, none.text.includes('GetRecoveryKeyIdsResult')]).toEqual([200, true]);
     // Who must name the user cannot.
     expect((await post(key, 'CORP\\desk')).status).toBe(403);
     // Two passwords for one key ID: one alone would be taken for the right one.
@@ -625,6 +659,7 @@ describe('compatible calls', () => {
       ...[
         ['Successful', 'MBAM', 'Recovery Key ID'],
         ['Successful', 'MBAM', 'Recovery Key Password'],
+        ['Failed', 'MBAM', 'Recovery Key ID'],
       ],
       ['Failed', 'MBAM', 'Recovery Key Password'],
       ['Failed', 'MBAM', 'Recovery Key Password'],

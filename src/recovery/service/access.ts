@@ -104,10 +104,10 @@ async function identify(
     const [scheme = '', ...rest] = authorization.split(' ');
     const value = rest.join(' ').trim();
     if (scheme.toLowerCase() === 'bearer' && parts.bearer !== null) {
-      return { person: await parts.bearer.person(value), held: null };
+      return { person: await challenged(parts.bearer.person(value), compatible), held: null };
     }
     if (scheme.toLowerCase() === 'basic' && compatible && parts.settings.local) {
-      return { person: await byPassword(parts, request, value), held: null };
+      return { person: await challenged(byPassword(parts, request, value), compatible), held: null };
     }
     throw new RecoveryProblem('AUTHENTICATION_REQUIRED', 'This kind of authentication is not taken here.', {
       headers: challenge(compatible),
@@ -128,6 +128,20 @@ async function byPassword(parts: AccessParts, request: FastifyRequest, value: st
   const attempt = { name: text.slice(0, colon), password: text.slice(colon + 1) };
   const address = clientAddress(request, parts.proxies);
   return (await signInLocally(parts.local, { ...attempt, address })).person;
+}
+
+/** What is refused with 401 says how to come again (RFC 9110 §11.6.1): scripts send a password only then. */
+async function challenged<T>(work: Promise<T>, compatible: boolean): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof SignInRefused) || error.problem !== 'REFUSED') throw error;
+    throw new RecoveryProblem('SIGN_IN_REFUSED', error.message, {
+      headers: challenge(compatible),
+      more: { reason: error.problem },
+      cause: error,
+    });
+  }
 }
 
 function challenge(compatible: boolean): Readonly<Record<string, string>> {

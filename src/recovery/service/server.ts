@@ -92,10 +92,11 @@ export async function buildRecoveryServer(options: RecoveryServerOptions): Promi
   return server;
 }
 
-/** Scripts write the prefixes of compatible interfaces in any case. */
+/** Scripts write the addresses of compatible interfaces in any case. */
 function withoutCase(url: string): string {
-  return url.replace(/^\/(?:adminservice|mbamadministrationservice)(?=\/)/i, (prefix) =>
-    prefix.toLowerCase(),
+  return url.replace(
+    /^\/(?:adminservice(?=\/)|mbamadministrationservice\/administrationservice\.svc(?=\?|$))/i,
+    (prefix) => prefix.toLowerCase(),
   );
 }
 

@@ -15,9 +15,13 @@ const TYPE = 'application/json; odata.metadata=minimal';
 const DEVICE = /^v1\.0\/device\((\d{1,10})\)$/i;
 const DEVICE_KEYS = /^v1\.0\/device\((\d{1,10})\)\/recoverykeys$/i;
 const DEVICE_VALUE = /^v1\.0\/device\((\d{1,10})\)\/adminservice\.getrecoverykeyvalue$/i;
-const SYSTEMS = /^wmi\/sms_r_system$/i;
+/** Both answer devices by name, each with the name that it gives their number. */
+const NUMBERS = [
+  { path: /^wmi\/sms_r_system$/i, number: 'ResourceId' },
+  { path: /^v1\.0\/device$/i, number: 'MachineId' },
+] as const;
 /** The one filter that is understood. */
-const NAME_FILTER = /^\s*name\s+eq\s+'((?:[^']|''){1,128})'\s*$/i;
+const NAME_FILTER = /^\s*(?:netbios)?name\s+eq\s+'((?:[^']|''){1,128})'\s*$/i;
 const MOST = 500;
 
 const valueBody = z.looseObject({ RecoveryKeyId: z.string().max(64) });
@@ -39,12 +43,13 @@ export function adminServiceRoutes(
   server.get(`${BASE}/*`, { config: { ...config, access: 'key.search' } }, async (request, reply) => {
     const path = pathOf(request);
     await refuseUnnamed(context, parts, request, path);
-    if (SYSTEMS.test(path)) {
+    const list = NUMBERS.find((one) => one.path.test(path));
+    if (list !== undefined) {
       const name = nameOf(request);
       const machines = await search.machinesNamed(name, MOST);
       const numbers = await search.numberMachines(machines.map(({ clientId }) => clientId));
       return send(reply, {
-        value: machines.map((machine, n) => ({ ResourceId: numbers[n], Name: machine.machineName })),
+        value: machines.map((machine, n) => ({ [list.number]: numbers[n], Name: machine.machineName })),
       });
     }
     const device = DEVICE.exec(path);
@@ -101,9 +106,12 @@ export function adminServiceRoutes(
       );
       throw new RecoveryProblem('NOT_FOUND', 'This device sent no key with this ID.');
     }
+    // Of this device's volume alone: what others have under this key ID is not answered, so not exposed.
+    const [volumeId, ...more] = new Set(held.filter((key) => key.keyId === keyId).map((key) => key.volumeId));
     const answer = shownOf(
       await context.services.keys.disclose(caller, {
         ...{ kind: 'recovery-password', keyId, reason: 'Other: AdminService' },
+        ...(volumeId === undefined || more.length > 0 ? {} : { volumeId }),
       }),
     );
     const shown = answer.keys.find((key) => key.machines.some((machine) => machine.clientId === clientId));

@@ -18,7 +18,7 @@ const RESULT = 'http://schemas.datacontract.org/2004/07/Microsoft.Mbam.Server.Se
 /** The two calls of MBAM's administration service that recovery scripts make. */
 export function mbamRoutes(server: FastifyInstance, context: ServiceContext, parts: CompatibleParts): void {
   const config = { source: 'MBAM', access: 'key.disclose', takes: [SOAP_TYPE] } as const;
-  server.post('/mbamadministrationservice/AdministrationService.svc', { config }, async (request, reply) => {
+  server.post('/mbamadministrationservice/administrationservice.svc', { config }, async (request, reply) => {
     const soap = readSoap(typeof request.body === 'string' ? request.body : '');
     const caller = context.callerOf(request);
     if (soap.namespace !== NAMESPACE || !isAction(soap)) throw unknown();
