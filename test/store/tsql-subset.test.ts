@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { splitBatches } from '../../src/store/mssql/batches.js';
 import { MACHINES_OF_USERS } from '../../src/store/mssql/search/search-keys.js';
-import { BINDING_RULES, collationMeetings } from '../support/tsql-binding.js';
+import { BINDING_RULES, collationMeetings, otherSpellings, spellings } from '../support/tsql-binding.js';
 import {
   broken,
   codeOf,
@@ -65,6 +65,23 @@ describe('the SQL Server store stays inside what SQL Server and Babelfish share'
     expect(texts.length).toBeGreaterThan(20);
     expect(TRIGGERS.INSERT).toEqual(new Set(['MPE_KEYSECRETS', 'MPE_TPMOWNERAUTHSECRETS']));
     expect(TRIGGERS.DELETE.size).toBeGreaterThan(15);
+  });
+});
+
+describe('names', () => {
+  const names = spellings(SQL_FILES.map((file) => readFileSync(file, 'utf8')).join('\n'));
+
+  it('are spelt as the schema spells them: a case-sensitive database knows no others', () => {
+    expect(names.size).toBeGreaterThan(150);
+    expect(otherSpellings('SELECT ClientID FROM MPE_outcomes -- Kid', names)).toEqual([
+      'ClientID',
+      'MPE_outcomes',
+    ]);
+    for (const file of TS_FILES)
+      for (const { line, sql } of sqlTexts(parse(file, readFileSync(file, 'utf8'))))
+        expect(otherSpellings(sql, names), `${named(file)}, line ${line}`).toEqual([]);
+    for (const file of SQL_FILES)
+      expect(otherSpellings(readFileSync(file, 'utf8'), names), named(file)).toEqual([]);
   });
 });
 

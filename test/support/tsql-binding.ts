@@ -95,3 +95,28 @@ export function collationMeetings(texts: readonly string[]): string[] {
     [...codeOf(sql).matchAll(meeting)].map(([found]) => found.replaceAll(/\s+/g, ' ')),
   );
 }
+
+/** Tables, views and columns of a schema as its CREATE and ALTER statements spell them, by lower case. */
+export function spellings(schema: string): ReadonlyMap<string, string> {
+  const code = bare(schema);
+  const names = [
+    ...code.matchAll(/\b(?:TABLE|VIEW)\s+dbo\.(\w+)/g),
+    ...code.matchAll(
+      /(?:^\s*|\bADD\s+)(\w+)\s+(?:int|bigint|bit|n?varchar|char|varbinary|uniqueidentifier|datetime2)\b/gm,
+    ),
+  ].map(([, name]) => name!);
+  return new Map(names.map((name) => [name.toLowerCase(), name]));
+}
+
+/** Words that are no names of the schema although one of its names is the same but for case. */
+const OTHER_WORDS: ReadonlySet<string> = new Set(['COUNT', 'DISABLED', 'name', 'MessageID']);
+
+/** Names in another case than the schema has: a database with a case-sensitive collation does not know them. */
+export function otherSpellings(sql: string, names: ReadonlyMap<string, string>): string[] {
+  return [...bare(sql).matchAll(/(?<![@\w])[A-Za-z_]\w*/g)]
+    .map(([word]) => word)
+    .filter((word) => !OTHER_WORDS.has(word) && (names.get(word.toLowerCase()) ?? word) !== word);
+}
+
+/** Without comments and literals, in the case that it has. */
+const bare = (sql: string): string => sql.replaceAll(/--.*$/gm, '').replaceAll(/'(?:[^']|'')*'/g, "''");
