@@ -3,7 +3,7 @@ import { addVolumes, COVERAGE_BITS, coverageKey, type Counted } from '../../cove
 import type { CoverageClient, CoverageFacts } from '../../policy-store.js';
 import { guid, integer, json, text, time, timeOrNull, word } from '../columns.js';
 import type { Connection } from '../connection.js';
-import { timeOf } from '../parameters.js';
+import { rowsOf, timeOf } from '../parameters.js';
 import { firstSet, type SqlRow } from '../session.js';
 import { readDevices } from './devices.js';
 
@@ -35,7 +35,8 @@ const FACTS = `r.VolumeType + ${COVERAGE_BITS.protection} * r.Protection
 
 const VOLUMES = `
   SELECT r.ClientId, r.VolumeId, r.ReportedAt, ${FACTS} AS Facts
-  FROM MPE_Reports r OUTER APPLY OPENJSON(r.KeyIds) WITH (KeyId uniqueidentifier '$') j
+  FROM OPENJSON(@clients) WITH (ClientId uniqueidentifier '$.c') c JOIN MPE_Reports r ON r.ClientId = c.ClientId
+    OUTER APPLY OPENJSON(r.KeyIds) WITH (KeyId uniqueidentifier '$') j
     OUTER APPLY (
       SELECT MAX(x.Copies) AS Copies FROM (
         SELECT CASE WHEN EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId)
@@ -44,22 +45,27 @@ const VOLUMES = `
         WHERE k.KeyId = j.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1) x) u
   ORDER BY r.ClientId, r.VolumeId`;
 
-/** Rows that are taken up before others get their turn. */
-const PIECE = 2000;
+/** Clients of one page: a statement ends long before any time-out, and its rows hold the event loop shortly. */
+const PAGE = 1000;
 
-/** What coverage is counted from, in three statements whatever their number. */
+/** What coverage is counted from; the volumes page by page. */
 export async function coverage(connection: Connection, nowMs: number): Promise<CoverageFacts> {
   const devices = await readDevices(connection);
+  const rows = firstSet(await connection.query(CLIENTS));
   const clients: CoverageClient[] = [];
-  await inPieces(firstSet(await connection.query(CLIENTS)), (rows) => {
-    for (const row of rows) clients.push(clientFromRow(row));
-  });
-  const shown = new Set(clients.map((client) => client.clientId));
   const volumes: Counted[] = [];
-  await inPieces(firstSet(await connection.query(VOLUMES, { now: timeOf(nowMs) })), (rows) => {
+  for (let from = 0; from < rows.length; from += PAGE) {
+    const page = rows.slice(from, from + PAGE).map(clientFromRow);
+    for (const client of page) clients.push(client);
+    const keys = firstSet(
+      await connection.query(VOLUMES, {
+        clients: rowsOf(page.map((client) => ({ c: client.clientId }))),
+        now: timeOf(nowMs),
+      }),
+    );
     addVolumes(
       volumes,
-      rows.map((row) =>
+      keys.map((row) =>
         coverageKey(
           guid(row, 'ClientId'),
           guid(row, 'VolumeId'),
@@ -68,15 +74,8 @@ export async function coverage(connection: Connection, nowMs: number): Promise<C
         ),
       ),
     );
-  });
-  return { devices, clients, volumes: volumes.filter((volume) => shown.has(volume.clientId)) };
-}
-
-async function inPieces(rows: readonly SqlRow[], take: (rows: readonly SqlRow[]) => void): Promise<void> {
-  for (let from = 0; from < rows.length; from += PIECE) {
-    take(rows.slice(from, from + PIECE));
-    await new Promise((resume) => setImmediate(resume));
   }
+  return { devices, clients, volumes };
 }
 
 function clientFromRow(row: SqlRow): CoverageClient {

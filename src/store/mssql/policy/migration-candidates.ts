@@ -11,6 +11,7 @@ export async function migrationCandidates(
   tag: string,
   options: { readonly besideOthers: boolean; readonly limit: number },
 ): Promise<MigrationCandidate[]> {
+  // The copies of a key are sought behind CROSS APPLY: beside EXISTS a server may read all secrets for each key.
   const sets = await session.query(
     `SELECT TOP (@rows) c.ClientId, COALESCE(s.OtherManagers, N'[]') AS OtherManagers, r.VolumeId, j.KeyId
      FROM MPE_Clients c
@@ -23,9 +24,9 @@ export async function migrationCandidates(
        AND NOT EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.VolumeId = r.VolumeId AND e.Cause = 'MIGRATION')
        AND NOT EXISTS (SELECT 1 FROM MPE_Exposures e WHERE e.KeyId = j.KeyId)
        AND EXISTS (SELECT 1 FROM MPE_Keys k
+                     CROSS APPLY (SELECT TOP (1) h.Generation FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId) g
                    WHERE k.KeyId = j.KeyId AND k.VolumeId = r.VolumeId AND k.Kind = 1
-                     AND EXISTS (SELECT 1 FROM MPE_KeyProofs p WHERE p.ClientId = c.ClientId AND p.SecretId = k.SecretId)
-                     AND EXISTS (SELECT 1 FROM MPE_HealthySecrets h WHERE h.SecretId = k.SecretId))
+                     AND EXISTS (SELECT 1 FROM MPE_KeyProofs p WHERE p.ClientId = c.ClientId AND p.SecretId = k.SecretId))
      ORDER BY c.RegisteredAt, c.ClientId, r.VolumeId, j.KeyId`,
     {
       tag: textOf(tag),
