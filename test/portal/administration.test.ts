@@ -77,11 +77,18 @@ describe.skipIf(chromium === null)('administration in Chromium', () => {
     await page.keyboard.type('Manage');
     await tabTo(page, page.getByLabel('Tags of the rings'));
     await page.keyboard.type('pilot\nbroad');
-    await tabTo(page, page.getByLabel('MBAM migration'));
+    await tabTo(page, page.getByLabel('TPM passwords'));
     await press('Space');
     await submit('Save the draft');
     expect(await outcome(page)).toContain('It applies to no machine until it is deployed');
     expect(await main(page)).toContain('made');
+    const [north] = (await lab.site.store.readPolicies()).filter(({ name }) => name === 'North');
+    expect(north).toMatchObject({
+      mode: 'MANAGE',
+      tpmOwnerAuth: false,
+      removableDrives: true,
+      state: 'DRAFT',
+    });
     await judge(page, 'policy, draft', DESKTOP);
 
     // No ring of a draft opens, and the page says why.

@@ -2,13 +2,14 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { formatRecoveryPassword } from '../../src/protocol/recovery-password.js';
 import { FormBody } from '../../src/recovery/portal/form-body.js';
+import { CoveragePage } from '../../src/recovery/portal/pages/coverage.js';
 import { MessagePage } from '../../src/recovery/portal/pages/message.js';
 import { shareText } from '../../src/recovery/portal/parts/bars.js';
 import { choiceValue, readChoice } from '../../src/recovery/portal/parts/key-choice.js';
 import { spokenGroup } from '../../src/recovery/portal/parts/key-groups.js';
 import { auditCsv } from '../../src/recovery/portal/routes/reports.js';
 import { checkTyping } from '../../src/recovery/portal/typing-check.js';
-import type { AuditLine } from '../../src/recovery/services.js';
+import type { AuditLine, CoverageReport } from '../../src/recovery/services.js';
 
 const VALID = '471207-278498-422125-177177-561902-537405-468006-693451';
 
@@ -92,6 +93,25 @@ test('CSV keeps formulas as text and every column', () => {
   const [head, row] = auditCsv([line]).split('\r\n');
   expect(head).toContain('Helpdesk User,End User,Computer,Key Type,Key ID,Reason Description');
   expect(row).toBe(`1970-01-01T00:00:00.000Z,Helpdesk,Failed,'=cmd()|x,,"PC ""1"", left",,,'@sum,'-1,,7`);
+});
+
+test('coverage names the other managers and what the inventory does not know', async () => {
+  const frame = {
+    ...{ company: 'Contoso', portal: 'helpdesk' as const, csrf: '', secondsLeft: null, person: null },
+    helpdesk: { text: '', url: null },
+  };
+  const line = (id: string, machines: number): CoverageReport['lines'][number] => ({
+    ...{ id, label: id, machines, examples: [] },
+  });
+  const report: CoverageReport = {
+    ...{ atMs: 0, denominator: { machines: 40_000, imported: true }, unlisted: 2 },
+    lines: [line('recoverable', 39_214), line('conflict', 201)],
+    managers: { MBAM: 0, GROUP_POLICY: 200, INTUNE: 1 },
+  };
+  const html = String(await (<CoveragePage frame={frame} report={report} />));
+  expect(html).toContain('98.0 %');
+  expect(html).toContain('group policy 200, Intune 1');
+  expect(html).toMatch(/2 registered machines are not in\s+the imported inventory/);
 });
 
 test('a share is never told as all or nothing unless it is', () => {

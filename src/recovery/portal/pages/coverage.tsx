@@ -33,17 +33,30 @@ export function CoveragePage({
             An operator imports all of them: <code>mpe devices import</code>.
           </Notice>
         )}
+        {imported && report.unlisted > 0 ? (
+          <Notice tone="warn" title="Machines that the inventory does not know">
+            {count(report.unlisted)} registered {report.unlisted === 1 ? 'machine is' : 'machines are'} not in
+            the imported inventory and not counted here.
+          </Notice>
+        ) : null}
         {recoverable === undefined ? null : <Recoverable line={recoverable} whole={machines} />}
         <section class="panel stack" aria-labelledby="gaps-title">
           <h2 id="gaps-title">What stands in the way</h2>
           <ul class="bar-list">
             {gaps.map((line) => (
               <li key={line.id}>
-                <Gap line={line} whole={machines} longest={longest} />
+                <Gap
+                  line={line}
+                  whole={machines}
+                  longest={longest}
+                  note={line.id === 'conflict' ? managersText(report.managers) : ''}
+                />
               </li>
             ))}
           </ul>
-          <p class="hint">The longest bar is the largest of them; the shares are of all machines.</p>
+          <p class="hint">
+            The bars compare these with each other; the numbers beside them are shares of all machines.
+          </p>
         </section>
       </div>
     </Page>
@@ -68,19 +81,37 @@ function Recoverable({ line, whole }: { readonly line: CoverageLine; readonly wh
   );
 }
 
+const MANAGERS = {
+  MBAM: 'MBAM',
+  GROUP_POLICY: 'group policy',
+  INTUNE: 'Intune',
+} as const satisfies Readonly<Record<keyof CoverageReport['managers'], string>>;
+
+/** Which other managers the conflicts are with, and how many each has. */
+function managersText(managers: CoverageReport['managers']): string {
+  return (Object.keys(MANAGERS) as (keyof typeof MANAGERS)[])
+    .filter((manager) => managers[manager] > 0)
+    .map((manager) => `${MANAGERS[manager]} ${count(managers[manager])}`)
+    .join(', ');
+}
+
 function Gap({
   line,
   whole,
   longest,
+  note,
 }: {
   readonly line: CoverageLine;
   readonly whole: number;
   /** The number whose bar has the full length. */
   readonly longest: number;
+  /** What the number is made of; '' where nothing is to be said. */
+  readonly note: string;
 }): View {
   return (
     <>
       <BarLine label={capital(line.label)} part={line.machines} whole={whole} longest={longest} tone="bad" />
+      {note === '' ? null : <p class="soft small">{note}</p>}
       {line.examples.length === 0 ? null : (
         <details class="small">
           <summary>
