@@ -140,7 +140,7 @@ describe.skipIf(chromium === null)('administration in Chromium', () => {
     expect(await reasons('CORP\\odin')).toEqual([]);
     await page.context().close();
     await stale.context().close();
-  });
+  }, 300_000);
 
   test('who may only look sees no control, and neither role nor another page’s form gets through', async () => {
     const { store } = lab.site;
