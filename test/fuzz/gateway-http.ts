@@ -3,7 +3,7 @@ import type { TestGateway } from '../ingest/support.js';
 import type { FuzzTarget } from './target.js';
 
 /** How long an answer or the end of the connection may take. */
-const ANSWER_MS = 10_000;
+const ANSWER_MS = 60_000;
 
 /**
  * The live gateway over TLS, byte for byte: whatever arrives, it answers with a status that is no

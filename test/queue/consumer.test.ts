@@ -103,12 +103,15 @@ describe('consuming', () => {
       log,
       concurrency: 1,
       newerFormatDelayMs: 1,
-      noProgressMs: 200,
+      noProgressMs: 2000,
       process: () => Promise.resolve({ kind: 'done' }),
     });
-    await eventually(() =>
-      expect(events().filter((event) => event === 'queue.newer_format').length).toBeGreaterThan(500),
-    );
+    // Long enough that the watch, which looks four times in `noProgressMs`, would have seen a standstill.
+    const began = performance.now();
+    await eventually(() => {
+      expect(performance.now() - began).toBeGreaterThan(6000);
+      expect(events().filter((event) => event === 'queue.newer_format').length).toBeGreaterThan(200);
+    });
     expect(events()).not.toContain('queue.no_progress');
   });
 

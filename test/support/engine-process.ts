@@ -100,7 +100,7 @@ export class EngineProcess {
   }
 
   /** Waits until it logs an event; fails with its last lines when it ends or takes too long. */
-  async waitForEvent(event: string, timeoutMs = 20_000): Promise<LogLine> {
+  async waitForEvent(event: string, timeoutMs = 90_000): Promise<LogLine> {
     const until = performance.now() + timeoutMs;
     for (;;) {
       const line = this.lines().find((one) => one['event'] === event);
@@ -130,7 +130,7 @@ export class EngineProcess {
   }
 
   /** An orderly stop; fails when it takes longer than the bound (and kills it then). */
-  async stop(boundMs = 30_000): Promise<Ended> {
+  async stop(boundMs = 90_000): Promise<Ended> {
     this.killed = true;
     this.signal('SIGTERM');
     const late = sleep(boundMs, null, { ref: false });

@@ -35,6 +35,9 @@ export interface CommandResult {
 // Short, so that a test sees a killed worker's jobs taken over within seconds.
 const QUICK_RECOVERY = { MPE_QUEUE_LOCK_MS: '2000', MPE_QUEUE_STALLED_MS: '1000' };
 
+/** How long a process may take to start on a machine or a database server that is busy. */
+const START_MS = 120_000;
+
 /**
  * A whole engine on this machine, private to one folder: redis-server on a socket, `mpe gateway`
  * and `mpe worker` as real processes from dist/, SQLite, logs in `<folder>/logs`.
@@ -91,11 +94,6 @@ export class Engine {
   /** The site database where it is not SQLite in the home folder. */
   get storeUrl(): string | undefined {
     return this.options.storeUrl;
-  }
-
-  /** How long a process may take to start: the first statements on a busy database server take seconds each. */
-  get #startMs(): number {
-    return this.storeUrl === undefined ? 20_000 : 120_000;
   }
 
   /** Where clients connect. */
@@ -163,7 +161,7 @@ export class Engine {
       logFile: join(this.logs, 'gateway.log'),
     });
     this.gateway = gateway;
-    const line = await gateway.waitForEvent('gateway.listening', this.#startMs);
+    const line = await gateway.waitForEvent('gateway.listening', START_MS);
     this.#port = Number(line['port']);
     this.#opsPort = Number(line['opsPort']);
   }
@@ -177,7 +175,7 @@ export class Engine {
       logFile: join(this.logs, `worker-${index + 1}.log`),
     });
     this.workers[index] = worker;
-    await worker.waitForEvent('worker.ready', this.#startMs);
+    await worker.waitForEvent('worker.ready', START_MS);
   }
 
   /** Every running `mpe` process. */

@@ -69,7 +69,8 @@ export class Gateway {
   /** Puts messages into the queue and returns their replies as they come. */
   async send(...messages: readonly Sent[]): Promise<Promise<MessageReply>[]> {
     const replies = messages.map(async ({ job }) => {
-      const bytes = await this.#bus.waitFor(jobIdOf(job), 40_000);
+      // A bound for what never comes: workers that are killed start again from the sources meanwhile.
+      const bytes = await this.#bus.waitFor(jobIdOf(job), 240_000);
       if (bytes === null) throw new Error(`no reply to ${job.messageId}`);
       return decodeMessageReply(bytes);
     });
