@@ -81,6 +81,8 @@ export class Fleet {
         const meter = new Meter();
         const client = await MpeClient.enrol({
           ...QUICK,
+          // Nothing is killed yet: an answer that is late comes.
+          timeoutMs: 60_000,
           ...options.client,
           onEvent: meter.take,
           ...{ url, enrolmentToken, state: store },
