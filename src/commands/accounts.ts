@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { clockOf, loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
@@ -8,7 +7,10 @@ import { accountLine } from '../recovery/service/areas/people.js';
 import { isBreakGlassName } from '../recovery/sign-in/break-glass.js';
 import { accountSubject } from '../recovery/sign-in/lock-out.js';
 import { checkNewPassword, hashPassword } from '../recovery/sign-in/password-hash.js';
+import { recordAccount, type AccountChange } from '../recovery/sign-in/record-account.js';
 import type { SiteStore } from '../store/site-store.js';
+import { auditedChange } from './audited-change.js';
+import { operator } from './incident.js';
 import { print, printJson, time } from './output.js';
 import { PASSWORD_OPTION, readPassword, type PasswordSource } from './password.js';
 import { requireSite, withStore } from './with-store.js';
@@ -60,18 +62,32 @@ export function register(program: Command): void {
     .action(endSessions);
 }
 
-/** Opens the store; what is done is logged on standard error with who did it. */
+/** Opens the store; what is done has a row in the audit and is logged on standard error, with who did it. */
 async function work<T>(
   task: (
     store: SiteStore,
-    context: { readonly log: Logger; readonly now: number; readonly by: string },
+    context: {
+      readonly log: Logger;
+      readonly now: number;
+      readonly by: string;
+      /** Before the change: what cannot be audited is not made. */
+      readonly audit: (change: AccountChange, account: string, detail?: string) => Promise<void>;
+    },
   ) => Promise<T>,
 ): Promise<T> {
   const config = loadConfig();
   return withStore(config, async (store) => {
     const site = await requireSite(store);
     const log = createLogger('accounts', config, { fd: 2 });
-    return task(store, { log, now: clockOf(config, site.testSite).now(), by: userInfo().username });
+    const clock = clockOf(config, site.testSite);
+    const by = operator().person.name;
+    return task(store, {
+      ...{ log, by, now: clock.now() },
+      audit: (change, account, detail) =>
+        auditedChange(() =>
+          recordAccount({ store, clock, log }, { name: by, source: 'Command line' }, change, account, detail),
+        ),
+    });
   });
 }
 
@@ -110,12 +126,14 @@ async function add(
   const password = await readPassword(options, true);
   checkNewPassword(password);
   const passwordHash = await hashPassword(password);
-  await work(async ({ people }, { log, now, by }) => {
+  await work(async ({ people }, { log, now, by, audit }) => {
+    if ((await people.findAccount(name)) !== null) throw there(name);
+    await audit('ADDED', name, roles.join(', '));
     const added = await people.addAccount({
       ...{ name, roles, passwordHash, disabled: false, revision: 1 },
       ...{ createdAtMs: now, changedAtMs: now, lastSignInAtMs: null },
     });
-    if (!added) throw new MpeError('USAGE', `there is an account ${name} already`);
+    if (!added) throw there(name);
     log.warn({ event: 'account.added', account: name, roles, by }, 'a local account was added');
     print(`Account ${name} is there: ${roles.join(', ')}.`);
   });
@@ -125,7 +143,9 @@ async function setPassword(name: string, options: PasswordSource): Promise<void>
   const password = await readPassword(options, true);
   checkNewPassword(password);
   const passwordHash = await hashPassword(password);
-  await work(async ({ people }, { log, now, by }) => {
+  await work(async ({ people }, { log, now, by, audit }) => {
+    await requireAccount(people, name);
+    await audit('PASSWORD_SET', name);
     if (!(await people.changeAccount(name, { passwordHash }, now))) throw unknown(name);
     await people.endSessionsOf(name);
     log.warn({ event: 'account.password_set', account: name, by }, 'an account has another password');
@@ -135,7 +155,9 @@ async function setPassword(name: string, options: PasswordSource): Promise<void>
 
 async function setRoles(name: string, given: readonly string[]): Promise<void> {
   const roles = rolesOf(given);
-  await work(async ({ people }, { log, now, by }) => {
+  await work(async ({ people }, { log, now, by, audit }) => {
+    await requireAccount(people, name);
+    await audit('ROLES_SET', name, roles.join(', '));
     if (!(await people.changeAccount(name, { roles }, now))) throw unknown(name);
     log.warn({ event: 'account.roles_set', account: name, roles, by }, 'an account has other roles');
     print(`Account ${name}: ${roles.join(', ')}.`);
@@ -143,7 +165,9 @@ async function setRoles(name: string, given: readonly string[]): Promise<void> {
 }
 
 async function setDisabled(name: string, disabled: boolean): Promise<void> {
-  await work(async ({ people }, { log, now, by }) => {
+  await work(async ({ people }, { log, now, by, audit }) => {
+    await requireAccount(people, name);
+    await audit(disabled ? 'DISABLED' : 'ENABLED', name);
     if (!(await people.changeAccount(name, { disabled }, now))) throw unknown(name);
     if (disabled) await people.endSessionsOf(name);
     else await people.clearFailures([accountSubject(name)]);
@@ -154,7 +178,8 @@ async function setDisabled(name: string, disabled: boolean): Promise<void> {
 
 async function endSessions(name: string): Promise<void> {
   if (!NAME.test(name)) throw new MpeError('USAGE', 'a name has 1 to 256 characters, none of them unseen');
-  await work(async ({ people }, { log, by }) => {
+  await work(async ({ people }, { log, by, audit }) => {
+    await audit('SESSIONS_ENDED', name);
     await people.endSessionsOf(name);
     log.warn({ event: 'account.sessions_ended', account: name, by }, 'the sessions of a person were ended');
     print(
@@ -169,6 +194,14 @@ function rolesOf(given: readonly string[]): readonly Role[] {
   if (unknownRole !== undefined)
     throw new MpeError('USAGE', `${unknownRole} is no role; there are ${ROLES.join(', ')}`);
   return ROLES.filter((role) => names.includes(role));
+}
+
+async function requireAccount(people: SiteStore['people'], name: string): Promise<void> {
+  if ((await people.findAccount(name)) === null) throw unknown(name);
+}
+
+function there(name: string): MpeError {
+  return new MpeError('USAGE', `there is an account ${name} already`);
 }
 
 function unknown(name: string): MpeError {

@@ -1,16 +1,16 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { clockOf, loadConfig, type Config } from '../config/index.js';
 import type { Clock } from '../ops/clock.js';
 import { MpeError } from '../ops/errors.js';
 import { createLogger, type Logger } from '../ops/log.js';
-import { newGuid } from '../protocol/guid.js';
-import { recordEvent } from '../recovery/audit/record.js';
+import { recordDeed } from '../recovery/audit/record-deed.js';
 import { BREAK_GLASS_NAME, isBreakGlass, setUpBreakGlass } from '../recovery/sign-in/break-glass.js';
 import { BREAK_GLASS_SUBJECTS, LockOut } from '../recovery/sign-in/lock-out.js';
 import { checkNewPassword } from '../recovery/sign-in/password-hash.js';
 import { SignInRefused } from '../recovery/sign-in/problems.js';
 import type { SiteStore } from '../store/site-store.js';
+import { operatorDeed } from './audited-change.js';
+import { operator } from './incident.js';
 import { print, time } from './output.js';
 import { PASSWORD_OPTION, readPassword, type PasswordSource } from './password.js';
 import { requireSite, withStore } from './with-store.js';
@@ -53,7 +53,7 @@ async function work(task: (parts: Work) => Promise<void>): Promise<void> {
     const site = await requireSite(store);
     const clock = clockOf(config, site.testSite);
     const log = createLogger('break-glass', config, { fd: 2 });
-    await task({ config, store, clock, log, by: userInfo().username });
+    await task({ config, store, clock, log, by: operator().person.name });
   });
 }
 
@@ -111,11 +111,13 @@ async function arm(options: PasswordSource & { readonly for: string; readonly co
 
 async function disarm(): Promise<void> {
   await work(async (parts) => {
-    const { store, log, by } = parts;
+    const { store, clock, log, by } = parts;
     await store.people.armBreakGlass(null, by);
     await store.people.endSessionsOf(BREAK_GLASS_NAME);
     log.warn({ event: 'break_glass.disarmed', by }, 'the break-glass account is not armed');
-    await audit(parts, 'Successful', `disarmed by ${by}`);
+    // Behind the deed: disarming waits for nothing.
+    const doer = { name: by, source: 'Command line' } as const;
+    await recordDeed({ store, clock, log }, doer, '', `break-glass: disarmed by ${by}`);
     print('Not armed; its sessions ended.');
   });
 }
@@ -147,19 +149,12 @@ async function assertOpen(lockOut: LockOut): Promise<void> {
   }
 }
 
-/** A row that names no key: what was done to the account. @throws MpeError AUDIT_UNAVAILABLE */
+/** Before what it tells of. @throws MpeError AUDIT_UNAVAILABLE */
 async function audit(
-  { store, clock, log, by }: Work,
+  { config, store, clock }: Work,
   result: 'Successful' | 'Failed',
   detail: string,
 ): Promise<void> {
-  await recordEvent(
-    { store, clock, log },
-    {
-      ...{ requestId: newGuid(), source: 'Command line', person: by, helpdeskUser: by },
-      ...{ endUser: '', machine: '', keyType: '', keyId: '', reason: '', ticket: '' },
-      detail: `break-glass: ${detail}`,
-    },
-    result,
-  );
+  const record = operatorDeed(config, store, clock.now());
+  await record('', `break-glass: ${detail}`, result === 'Failed' ? result : undefined);
 }

@@ -1,9 +1,10 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
 import { clockOf, loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
 import { parseGuid, type Guid } from '../protocol/guid.js';
 import type { LookAlikes, PendingRegistrationRow, SiteStore } from '../store/site-store.js';
+import { operatorDeed } from './audited-change.js';
+import { operator } from './incident.js';
 import { machineOf } from './machine-of.js';
 import { numberOption } from './number-option.js';
 import { print, printJson, time } from './output.js';
@@ -104,22 +105,29 @@ async function approve(id: string, options: { readonly kid?: string; readonly ta
     const row = await waiting(store, clientId, options.kid);
     const odd = await whatIsOdd(store, row);
     const atMs = clockOf(config, site.testSite).now();
+    const record = operatorDeed(config, store, atMs);
+    const said = `client ${clientId}, key ${row.kid}${options.tag === '' ? '' : `, tag ${options.tag}`}`;
+    await record('Client approved', said);
     const result = await store.approveRegistration(clientId, row.kid, {
-      ...{ by: userInfo().username, tag: options.tag, atMs },
+      ...{ by: operator().person.name, tag: options.tag, atMs },
     });
-    if (result?.status !== 'REGISTERED' && result?.status !== 'ALREADY_REGISTERED')
-      throw new MpeError(
-        'USAGE',
-        `client ${clientId} cannot be approved: ${result?.reason ?? 'nothing waits'}`,
-      );
+    if (result?.status !== 'REGISTERED' && result?.status !== 'ALREADY_REGISTERED') {
+      const why = result?.reason ?? 'nothing waits';
+      await record('Client approved', `CONFLICT: ${said}: ${why}`, 'Failed');
+      throw new MpeError('USAGE', `client ${clientId} cannot be approved: ${why}`);
+    }
     print(...linesOf({ row, ...odd }), `Client ${clientId} is registered, epoch ${result.epoch}.`);
   });
 }
 
 async function reject(id: string, options: { readonly kid?: string }): Promise<void> {
   const clientId = parseGuid(id);
-  await withStore(loadConfig(), async (store) => {
+  const config = loadConfig();
+  await withStore(config, async (store) => {
+    const site = await requireSite(store);
     const { kid } = await waiting(store, clientId, options.kid);
+    const record = operatorDeed(config, store, clockOf(config, site.testSite).now());
+    await record('Client rejected', `client ${clientId}, key ${kid}`);
     await store.rejectRegistration(clientId, kid);
     print(`The registration of client ${clientId} with key ${kid} is dropped; the machine may ask again.`);
   });

@@ -1,15 +1,16 @@
-import { userInfo } from 'node:os';
 import type { Command } from 'commander';
-import { loadConfig } from '../config/index.js';
+import { clockOf, loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
 import { parseGuid, type Guid } from '../protocol/guid.js';
 import type { ClientRow, MachineEventRow, SiteStore } from '../store/site-store.js';
+import { operatorDeed } from './audited-change.js';
 import { registerPending } from './clients-pending.js';
 import { group } from './group.js';
+import { operator } from './incident.js';
 import { machineOf } from './machine-of.js';
 import { numberOption } from './number-option.js';
 import { print, printJson, table, time } from './output.js';
-import { withStore } from './with-store.js';
+import { requireSite, withStore } from './with-store.js';
 
 /** `mpe clients list|show|block|unblock|merge|pending|approve|reject`. */
 export function register(program: Command): void {
@@ -140,9 +141,13 @@ function eventLine({ event, atMs, by, clientId, intoClientId }: MachineEventRow,
 
 async function setState(id: string, state: 'ACTIVE' | 'BLOCKED'): Promise<void> {
   const clientId = parseGuid(id);
-  await withStore(loadConfig(), async (store) => {
+  const config = loadConfig();
+  await withStore(config, async (store) => {
+    const site = await requireSite(store);
     await requireClient(store, clientId);
-    await store.setClientState(clientId, state, userInfo().username);
+    const record = operatorDeed(config, store, clockOf(config, site.testSite).now());
+    await record(state === 'BLOCKED' ? 'Client blocked' : 'Client unblocked', `client ${clientId}`);
+    await store.setClientState(clientId, state, operator().person.name);
     print(
       state === 'BLOCKED'
         ? `Client ${clientId} is blocked: its messages are refused, its keys stay readable.`
@@ -154,8 +159,13 @@ async function setState(id: string, state: 'ACTIVE' | 'BLOCKED'): Promise<void> 
 async function merge(old: string, into: string): Promise<void> {
   const clientId = parseGuid(old);
   const intoClientId = parseGuid(into);
-  await withStore(loadConfig(), async (store) => {
-    await store.mergeClient(clientId, intoClientId, userInfo().username);
+  const config = loadConfig();
+  await withStore(config, async (store) => {
+    const site = await requireSite(store);
+    for (const one of [clientId, intoClientId]) await requireClient(store, one);
+    const record = operatorDeed(config, store, clockOf(config, site.testSite).now());
+    await record('Client merged', `client ${clientId} into ${intoClientId}`);
+    await store.mergeClient(clientId, intoClientId, operator().person.name);
     print(
       `Client ${clientId} is noted as merged into ${intoClientId}.`,
       'Keys and reports of both stay where they are; block the old one if it must send no more.',

@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { clockOf, loadConfig, type Config } from '../config/index.js';
-import { isMpeError, MpeError } from '../ops/errors.js';
-import { createLogger } from '../ops/log.js';
+import { MpeError } from '../ops/errors.js';
 import { parseGuid } from '../protocol/guid.js';
 import { abandonRotation } from '../recovery/rotation/abandon.js';
 import { listRotations } from '../recovery/rotation/list.js';
 import { requestRotations, type RotationTarget } from '../recovery/rotation/request.js';
-import { recordRotation, targetsInWords } from '../recovery/rotation/record-rotation.js';
+import { targetsInWords } from '../recovery/rotation/targets-in-words.js';
+import { operatorDeed } from './audited-change.js';
 import { ROTATION_STATES, type RotationState } from '../recovery/rotation/state.js';
 import { rotationView, type RotationView } from '../recovery/rotation/view.js';
 import type { SiteStore } from '../store/site-store.js';
@@ -15,7 +15,7 @@ import { group } from './group.js';
 import { operator } from './incident.js';
 import { machineOf } from './machine-of.js';
 import { numberOption } from './number-option.js';
-import { print, printJson, table, time, warn } from './output.js';
+import { print, printJson, table, time } from './output.js';
 import { requireSite, withStore } from './with-store.js';
 
 const HOUR_MS = 3_600_000;
@@ -188,7 +188,7 @@ async function request(options: RequestOptions): Promise<void> {
     const nowMs = await nowOf(config, store);
     const hours = options.deadlineHours;
     const perHour = targets.length > 1 ? options.perHour : null;
-    await recordDeed(config, store, nowMs)('Rotation requested', targetsInWords(targets, perHour));
+    await operatorDeed(config, store, nowMs)('Rotation requested', targetsInWords(targets, perHour));
     const opened = await requestRotations(store.rotation, targets, {
       ...{ origin: 'OPERATOR', requestedBy: operator().person.name, nowMs },
       deadlineMs: hours === undefined ? config.recovery.rotationDeadlineMs : hours * HOUR_MS,
@@ -244,22 +244,8 @@ async function abandon(id: string, options: { readonly reason: string }): Promis
     const nowMs = await nowOf(config, store);
     await abandonRotation(store.rotation, requestId, {
       ...{ by: operator().person.name, reason: options.reason, nowMs },
-      record: recordDeed(config, store, nowMs),
+      record: operatorDeed(config, store, nowMs),
     });
     print(`Rotation ${requestId} is abandoned: clients are not told any more, and the key stays exposed.`);
   });
-}
-
-/** Writes the row of a deed. A login of operators may have no right to write the audit: said, and done without. */
-function recordDeed(config: Config, store: SiteStore, nowMs: number) {
-  return async (reason: string, detail: string): Promise<void> => {
-    const context = { store, clock: { now: () => nowMs }, log: createLogger('rotations', config, { fd: 2 }) };
-    const actor = { name: operator().person.name, source: 'Command line' } as const;
-    try {
-      await recordRotation(context, actor, reason, detail);
-    } catch (error) {
-      if (!isMpeError(error, 'AUDIT_UNAVAILABLE')) throw error;
-      warn('This is not in the audit: it cannot be written from here. The request itself says who asked.');
-    }
-  };
 }

@@ -74,6 +74,15 @@ describe('mpe accounts', () => {
     expect(row).toMatchObject({ roles: ['operator'], disabled: false, revision: 5 });
     expect(row?.passwordHash).toMatch(/^scrypt\$65536,8,1\$/);
     for (const { text } of [added, listed]) expect(text).not.toContain(SECRET);
+    // Each change has its row, refused ones have none.
+    const rows = await site.store.disclosure.auditAfter(0n, 100);
+    expect(rows.map(({ reason, detail }) => `${reason}: ${detail}`)).toEqual([
+      'Account added: CORP\\admin: helpdesk-administrator, auditor',
+      'Roles of an account set: corp\\admin: operator',
+      'Password of an account set: CORP\\admin',
+      'Account switched off: CORP\\admin',
+      'Account switched on: CORP\\admin',
+    ]);
     const short = join(site.folder, 'short');
     writeFileSync(short, 'short', { mode: 0o600 });
     expect((await mpe('accounts', 'set-password', 'CORP\\admin', '--password-file', short)).text).toContain(
@@ -102,6 +111,7 @@ test('mpe accounts end-sessions ends those of a person of the provider too, and 
 describe('mpe break-glass', () => {
   test('arm needs password and code, each code once, for a bounded time; every step is in the audit', async () => {
     const from = ['--password-file', passwordFile];
+    const before = (await site.store.disclosure.auditHead()).sequence;
     const made = await mpe('break-glass', 'set-up', ...from);
     const totp = URI.parse(/otpauth:\S+/.exec(made.text)![0]) as TOTP;
     expect((await mpe('break-glass', 'status')).text).toMatch(/armed {8}no/);
@@ -123,7 +133,7 @@ describe('mpe break-glass', () => {
     expect((await mpe('break-glass', 'arm', '--for', '4h', '--code', code, ...from)).code).toBe(2);
     expect((await mpe('break-glass', 'status')).text).toMatch(/armed {8}until .* by \S+/);
     expect((await mpe('break-glass', 'disarm')).text).toContain('Not armed');
-    const rows = await site.store.disclosure.auditAfter(0n, 100);
+    const rows = await site.store.disclosure.auditAfter(before, 100);
     expect(rows.map(({ result, source }) => [result, source])).toEqual([
       ...[
         ['Successful', 'Command line'],

@@ -45,6 +45,14 @@ describe('mpe clients', () => {
     expect(await pipeline.processRegistration(job)).toMatchObject({ status: 'ALREADY_REGISTERED' });
     expect((await mpe('clients', 'pending')).text).toContain('nothing waits');
     expect((await mpe('clients', 'show', reimaged.clientId)).text).toMatch(/operator \S+/);
+    for (const state of ['block', 'unblock']) await mpe('clients', state, reimaged.clientId);
+    const rows = await site.store.disclosure.auditAfter(0n, 10);
+    const client = `client ${reimaged.clientId}`;
+    expect(rows.map(({ reason, detail }) => `${reason}: ${detail}`)).toEqual([
+      `Client approved: ${client}, key ${reimaged.key.kid}`,
+      `Client blocked: ${client}`,
+      `Client unblocked: ${client}`,
+    ]);
   });
 
   test('merge writes what it says, and list --flagged names clones', async () => {

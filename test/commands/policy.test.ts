@@ -181,7 +181,7 @@ describe('the audit of mpe policy and rings', () => {
         const ran = await mpe(...call);
         expect(ran.code, call.join(' ')).toBe(1);
         expect(ran.text).toContain('nothing was changed');
-        expect(ran.text).toContain('mpe_recovery');
+        expect(ran.text).toContain('mpe migrate --roles');
         expect(ran.text).toContain('the test forbids it');
       }
     } finally {

@@ -5,6 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import mssql from 'mssql';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { SqlServerTarget } from '../../src/config/index.js';
+import { createLogger } from '../../src/ops/log.js';
+import { recordAccount } from '../../src/recovery/sign-in/record-account.js';
 import { driverConfig } from '../../src/store/mssql/driver-config.js';
 import { grantsOf, grantStatement, type ProcessKind } from '../../src/store/mssql/grants.js';
 import { applyServerRoles, migrateServer } from '../../src/store/mssql/migrate-server.js';
@@ -358,9 +360,14 @@ describeSqlServer('a login with the role', () => {
       expect((await store.counts()).secrets).toBe(2);
       await store.durability();
       for await (const line of store.hashLines()) expect(line).toBeDefined();
+      // What an operator changes has its row.
+      const audit = { store, clock: { now: () => T0 }, log: createLogger('test', { logLevel: 'silent' }) };
+      await recordAccount(audit, { name: 'ann', source: 'Command line' }, 'DISABLED', 'CORP\\ben');
     });
     await refused(
       people,
+      'DELETE FROM dbo.MPE_Audit;',
+      "UPDATE dbo.MPE_Audit SET Reason = N'x';",
       'SELECT Content FROM dbo.MPE_KeySecrets;',
       'SELECT * FROM dbo.MPE_TpmOwnerAuthSecrets;',
       'SELECT * FROM dbo.MPE_DataKeyWraps;',

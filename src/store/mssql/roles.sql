@@ -144,9 +144,10 @@ GRANT SELECT ON dbo.RecoveryAndHardwareCore_Volumes TO mpe_recovery;
 GO
 
 ---------------------------------------------------------------------------------------------------
--- Operator: the commands of people. `site init`, `site publish`, `site-keys`, `enrolment-tokens`,
--- `clients`, `messages`, `keys`, `status`. What opens secrets (`secrets verify`, most of `certificate`)
--- needs the role mpe_recovery as well.
+-- Operator: the commands of people, whose changes have rows in the audit: `site init`, `site publish`,
+-- `site-keys`, `enrolment-tokens`, `clients`, `policy`, `rings`, `rotations`, `incident`, `accounts`,
+-- `break-glass`, `messages`, `keys`, `status`. What opens secrets (`secrets verify`, `incident print`, most
+-- of `certificate`) needs the role mpe_recovery as well.
 
 GRANT SELECT ON dbo.MPE_Migrations TO mpe_operator;
 GRANT SELECT ON dbo.MPE_StoreCopy TO mpe_operator;
@@ -177,10 +178,10 @@ GRANT SELECT ON dbo.MPE_SecretDamage TO mpe_operator;
 GRANT SELECT, INSERT ON dbo.MPE_Exposures TO mpe_operator;
 GRANT SELECT, INSERT ON dbo.MPE_ExposureRanks TO mpe_operator;
 GRANT SELECT ON dbo.MPE_Reports TO mpe_operator;
-GRANT SELECT ON dbo.MPE_Audit TO mpe_operator;
-GRANT SELECT ON dbo.MPE_AuditHead TO mpe_operator;
-GRANT SELECT ON dbo.MPE_Incidents TO mpe_operator;
-GRANT SELECT ON dbo.MPE_IncidentMachines TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_Audit TO mpe_operator;
+GRANT SELECT, UPDATE ON dbo.MPE_AuditHead TO mpe_operator;
+GRANT SELECT, INSERT, UPDATE ON dbo.MPE_Incidents TO mpe_operator;
+GRANT SELECT, INSERT ON dbo.MPE_IncidentMachines TO mpe_operator;
 GRANT SELECT ON dbo.MPE_ClientStates TO mpe_operator;
 GRANT SELECT ON dbo.MPE_HealthySecrets TO mpe_operator;
 GRANT SELECT, INSERT, UPDATE ON dbo.MPE_RotationRequests TO mpe_operator;

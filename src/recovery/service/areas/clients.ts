@@ -1,8 +1,8 @@
 import { verifySiteDocument } from '../../../jose/index.js';
 import { MpeError } from '../../../ops/errors.js';
-import { newGuid, type Guid } from '../../../protocol/guid.js';
+import type { Guid } from '../../../protocol/guid.js';
 import type { PendingRegistrationRow } from '../../../store/rows.js';
-import { recordEvent } from '../../audit/record.js';
+import { recordDeed } from '../../audit/record-deed.js';
 import { managementPointStates } from '../../policy/service-of.js';
 import type { Caller, PendingClientLine, RecoveryServices } from '../../services.js';
 import type { ServicesContext } from '../services-context.js';
@@ -18,21 +18,8 @@ export function clientServices({
   disclosure,
 }: ServicesContext): RecoveryServices['clients'] {
   /** Before what it tells of, so that nobody is let in without a row. */
-  const record = async (
-    { person: { name }, source }: Caller,
-    reason: string,
-    detail: string,
-    result: 'Successful' | 'Failed' = 'Successful',
-  ): Promise<void> => {
-    await recordEvent(
-      disclosure,
-      {
-        ...{ requestId: newGuid(), source, person: name, helpdeskUser: name, endUser: '', machine: '' },
-        ...{ keyType: '', keyId: '', reason, ticket: '', detail },
-      },
-      result,
-    );
-  };
+  const record = (caller: Caller, reason: string, detail: string, result?: 'Failed'): Promise<void> =>
+    recordDeed(disclosure, { name: caller.person.name, source: caller.source }, reason, detail, result);
   const refuseUnlessWaiting = async (clientId: Guid, kid: string): Promise<void> => {
     const rows = await store.readPendingRegistrations(ALL);
     if (!rows.some((row) => row.clientId === clientId && row.kid === kid))

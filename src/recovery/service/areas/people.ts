@@ -3,10 +3,16 @@ import { personKey, type AccountRow } from '../../../store/people-store.js';
 import { ROLES } from '../../roles.js';
 import type { AccountLine, RecoveryServices } from '../../services.js';
 import { accountSubject } from '../../sign-in/lock-out.js';
+import { recordAccount } from '../../sign-in/record-account.js';
 import type { ServicesContext } from '../services-context.js';
 
 /** Local accounts: seen and switched off here, made and given roles on the command line. */
-export function peopleServices({ store, clock, log }: ServicesContext): RecoveryServices['people'] {
+export function peopleServices({
+  store,
+  clock,
+  log,
+  disclosure,
+}: ServicesContext): RecoveryServices['people'] {
   const { people } = store;
   return {
     list: async () => {
@@ -20,6 +26,10 @@ export function peopleServices({ store, clock, log }: ServicesContext): Recovery
     setDisabled: async (caller, name, disabled) => {
       if (personKey(name) === personKey(caller.person.name))
         throw new MpeError('VALUE_INVALID', 'nobody switches their own account off or on');
+      if ((await people.findAccount(name)) === null)
+        throw new MpeError('VALUE_INVALID', 'there is no such account');
+      const by = { name: caller.person.name, source: caller.source };
+      await recordAccount(disclosure, by, disabled ? 'DISABLED' : 'ENABLED', name);
       if (!(await people.changeAccount(name, { disabled }, clock.now())))
         throw new MpeError('VALUE_INVALID', 'there is no such account');
       if (disabled) await people.endSessionsOf(name);

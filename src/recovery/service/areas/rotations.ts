@@ -4,7 +4,8 @@ import { grantOf } from '../../roles.js';
 import { abandonRotation } from '../../rotation/abandon.js';
 import { findRotation, listRotations } from '../../rotation/list.js';
 import { requestRotations, type RotationTarget as StoredTarget } from '../../rotation/request.js';
-import { recordRotation, targetsInWords, type RotationActor } from '../../rotation/record-rotation.js';
+import { recordDeed, type Doer } from '../../audit/record-deed.js';
+import { targetsInWords } from '../../rotation/targets-in-words.js';
 import type { RotationView } from '../../rotation/view.js';
 import { accountsOf } from '../../search/accounts-of.js';
 import type { Caller, RecoveryServices, RotationLine, RotationTarget } from '../../services.js';
@@ -20,7 +21,7 @@ export function rotationServices({
   log,
   disclosure,
 }: ServicesContext): RecoveryServices['rotations'] {
-  const actorOf = ({ person, source }: Caller): RotationActor => ({ name: person.name, source });
+  const actorOf = ({ person, source }: Caller): Doer => ({ name: person.name, source });
   return {
     list: async (filter) => {
       const now = clock.now();
@@ -51,7 +52,7 @@ export function rotationServices({
       const targets = targetsOf(target);
       const perHour = 'perHour' in target ? target.perHour : null;
       const words = targetsInWords(targets, perHour);
-      await recordRotation(disclosure, actorOf(caller), 'Rotation requested', words);
+      await recordDeed(disclosure, actorOf(caller), 'Rotation requested', words);
       const opened = await requestRotations(store.rotation, targets, {
         origin: 'OPERATOR',
         requestedBy: caller.person.name,
@@ -68,7 +69,7 @@ export function rotationServices({
         by: caller.person.name,
         reason,
         nowMs: clock.now(),
-        record: (said, detail) => recordRotation(disclosure, actorOf(caller), said, detail),
+        record: (said, detail) => recordDeed(disclosure, actorOf(caller), said, detail),
       });
       log.warn({ event: 'rotation.abandoned', by: caller.person.name, requestId }, 'a rotation was given up');
     },
