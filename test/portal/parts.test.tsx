@@ -7,7 +7,7 @@ import { MessagePage } from '../../src/recovery/portal/pages/message.js';
 import { shareText } from '../../src/recovery/portal/parts/bars.js';
 import { choiceValue, readChoice } from '../../src/recovery/portal/parts/key-choice.js';
 import { spokenGroup } from '../../src/recovery/portal/parts/key-groups.js';
-import { auditCsv } from '../../src/recovery/portal/routes/reports.js';
+import { allLines, auditCsv } from '../../src/recovery/portal/routes/reports.js';
 import { checkTyping } from '../../src/recovery/portal/typing-check.js';
 import type { AuditLine, CoverageReport } from '../../src/recovery/services.js';
 
@@ -93,6 +93,19 @@ test('CSV keeps formulas as text and every column', () => {
   const [head, row] = auditCsv([line]).split('\r\n');
   expect(head).toContain('Helpdesk User,End User,Computer,Key Type,Key ID,Reason Description');
   expect(row).toBe(`1970-01-01T00:00:00.000Z,Helpdesk,Failed,'=cmd()|x,,"PC ""1"", left",,,'@sum,'-1,,7`);
+});
+
+test('a report that a file does not hold is refused, not cut', async () => {
+  const line = { sequence: '7' } as AuditLine;
+  const pages = (count: number) => {
+    let read = 0;
+    return () => Promise.resolve({ lines: Array<AuditLine>(1000).fill(line), more: (read += 1) < count });
+  };
+  expect(await allLines(pages(100))).toHaveLength(100_000);
+  await expect(allLines(pages(101))).rejects.toMatchObject({
+    code: 'VALUE_INVALID',
+    message: expect.stringContaining('choose a shorter time') as string,
+  });
 });
 
 test('coverage names the other managers and what the inventory does not know', async () => {

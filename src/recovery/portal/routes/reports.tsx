@@ -1,5 +1,6 @@
 import { stringify } from 'csv-stringify/sync';
 import { spreadsheetText } from '../../audit/audit-text.js';
+import { MpeError } from '../../../ops/errors.js';
 import { AUDIT_KEY_TYPES } from '../../../store/audit-row.js';
 import type { ServiceContext } from '../../service/context.js';
 import type { AuditFilter, AuditLine } from '../../services.js';
@@ -91,17 +92,27 @@ function queryOf(form: AuditForm, before?: string): string {
   return query.toString();
 }
 
-async function allLines(
+/**
+ * Every line of a report, read page by page.
+ *
+ * @throws MpeError VALUE_INVALID where there are more than a file holds: a report that is cut says less
+ *   than it seems to
+ */
+export async function allLines(
   read: (before: string | null) => Promise<{ readonly lines: readonly AuditLine[]; readonly more: boolean }>,
 ): Promise<readonly AuditLine[]> {
   const all: AuditLine[] = [];
-  for (let before: string | null = null; all.length < CSV_ROWS;) {
+  for (let before: string | null = null; ;) {
     const { lines, more } = await read(before);
     all.push(...lines);
     before = lines.at(-1)?.sequence ?? null;
-    if (!more || before === null) break;
+    if (!more || before === null) return all;
+    if (all.length >= CSV_ROWS)
+      throw new MpeError(
+        'VALUE_INVALID',
+        `a file holds at most ${CSV_ROWS.toLocaleString('en')} rows, and there are more: choose a shorter time, or run "mpe audit export"`,
+      );
   }
-  return all;
 }
 
 /** The report as CSV for spreadsheets: what would run as a formula is marked as text. */
