@@ -136,7 +136,8 @@ test('a second signal ends a worker at once, by that signal; what it had lands e
   blocker.close();
   const other = new MpeProcess(site, redis, ['worker', '--processes', '1']);
   await other.ready(1);
-  expect(await dispositions(replies)).toEqual(new Set(['COMMITTED']));
+  // Twice where the busy machine let a lock of a job run out: stored once all the same.
+  for (const said of await dispositions(replies)) expect(['COMMITTED', 'ALREADY_COMMITTED']).toContain(said);
   for (const { job } of messages)
     await until(
       async () => (await gateway.queue.state(messageJobId(job.clientId, job.messageId))) === 'absent',
