@@ -15,8 +15,9 @@ export async function auditedChange(write: () => Promise<void>): Promise<void> {
   try {
     await write();
   } catch (error) {
-    if (!isMpeError(error, 'AUDIT_UNAVAILABLE') || !isMpeError(error.cause) || error.cause.retryable)
-      throw error;
+    if (!isMpeError(error, 'AUDIT_UNAVAILABLE') || !isMpeError(error.cause)) throw error;
+    // A lack of rights is put off elsewhere, for no message is at fault; here a person can end it.
+    if (error.cause.retryable && error.cause.facts['lacksRight'] !== true) throw error;
     throw new MpeError(
       'AUDIT_UNAVAILABLE',
       'nothing was changed: the site database does not take the audit row of this change. On SQL Server the role ' +

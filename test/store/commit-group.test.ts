@@ -88,6 +88,21 @@ describe('commit of a group', () => {
     expect((await store.counts()).outcomes).toBe(0);
   });
 
+  it('puts off who needs a damaged page alone: its neighbours are committed', async () => {
+    const damaged = new MpeError('STORE_TRANSIENT', 'committing messages: error 824', {
+      facts: { number: 824, ofSomeRows: true },
+    });
+    const results = await group([escrow(1), escrow(2), escrow(3), escrow(4)], {
+      classify: store.classify.bind(store),
+      apply: (plans) =>
+        plans.some((plan) => plan.candidate.messageId === id('message', 2))
+          ? Promise.reject(damaged)
+          : store.apply(plans),
+    });
+    expect(words(results)).toEqual(['COMMITTED', 'transient', 'COMMITTED', 'COMMITTED']);
+    expect((results[1] as { error: Error }).error).toBe(damaged);
+  });
+
   it('names the last error of the database when it gives up, and tells every retry', async () => {
     const retries: [string, string | undefined][] = [];
     let calls = 0;

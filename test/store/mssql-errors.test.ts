@@ -9,6 +9,7 @@ import {
   thrownNumber,
   toStoreError,
 } from '../../src/store/mssql/errors.js';
+import { isOfSomeRows } from '../../src/store/of-some-rows.js';
 
 /** An error as the driver builds it from an error token of the server. */
 function serverError(number: number, message: string): sql.RequestError {
@@ -32,6 +33,16 @@ describe('classes of errors', () => {
   ])('number %i is transient', (number) => {
     expect(sqlErrorClass(serverError(number, 'x'))).toBe('transient');
     expect(isTransient(serverError(number, 'x'))).toBe(true);
+  });
+
+  test('a damaged page is of some rows, an outage of all', () => {
+    expect(isOfSomeRows(toStoreError(serverError(824, 'x'), 'committing'))).toBe(true);
+    expect(isOfSomeRows(toStoreError(serverError(1205, 'x'), 'committing'))).toBe(false);
+  });
+
+  test('a right that is missing is told from a login that is refused', () => {
+    expect(toStoreError(serverError(229, 'x'), 'writing').facts['lacksRight']).toBe(true);
+    expect(toStoreError(serverError(18_456, 'x'), 'writing').facts['lacksRight']).toBe(false);
   });
 
   test.each([2627, 2601])('number %i is a unique violation', (number) => {

@@ -12,7 +12,8 @@
  *  * Twins, messages with the same (client, message id) in one group: the first counts, the others
  *    wait for a later round, where `classify` sees the first one's outcome.
  *  * One bad message harms no other: an error of a plan or of a planner is that message's `failed`;
- *    an error of the whole group that is not transient is hunted down by halves (bisect.ts).
+ *    an error of the whole group that is not transient, or is of some rows alone, is hunted down by
+ *    halves (bisect.ts).
  *
  * Crash points
  *  * before `apply`: nothing is written; the message is delivered again.
@@ -27,6 +28,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isMpeError, MpeError } from '../../ops/errors.js';
+import { isOfSomeRows } from '../of-some-rows.js';
 import type { Classified, CommitCandidate, CommitPlan, SiteStore } from '../site-store.js';
 import { bisect } from './bisect.js';
 
@@ -167,7 +169,7 @@ function firstOfEach<R>(open: readonly Entry<R>[]): Entry<R>[] {
 /**
  * One pass over some entries: sets results, or counts races and transient errors.
  *
- * @throws the store's error where it is not transient: the caller bisects.
+ * @throws the store's error where it is not transient, or concerns some of them alone: the caller bisects.
  */
 async function runRound<R>(
   store: Pick<SiteStore, 'classify' | 'apply'>,
@@ -202,6 +204,11 @@ async function runRound<R>(
   } catch (error) {
     if (!isMpeError(error, 'STORE_TRANSIENT')) throw error;
     onRetry('transient', error);
+    if (isOfSomeRows(error)) {
+      if (round.length > 1) throw error;
+      for (const entry of round) entry.result ??= { kind: 'transient', error };
+      return;
+    }
     for (const entry of round) {
       if (entry.result !== null) continue;
       entry.transients += 1;

@@ -1,6 +1,7 @@
 import sql from 'mssql';
 import { isMpeError, MpeError } from '../../ops/errors.js';
 import { dataKeyMissing } from '../data-key-missing.js';
+import { ofSomeRows } from '../of-some-rows.js';
 import { publicMessage } from './public-message.js';
 
 /**
@@ -34,8 +35,8 @@ const TRANSIENT_NUMBERS: ReadonlySet<number> = new Set([
   ...[6005, 17_142, 17_187, 18_401, 18_451], // the server is starting, paused or going down
   // The stream of bytes is damaged. The driver makes whole ones: this one was cut on its way.
   ...[4002, 8004, 8005, 8006, 8007, 8009],
-  // What an operator gives back: memory, space of the database and its log, disks, damaged pages.
-  ...[701, 802, 845, 8628, 8645, 8651, 17_803, 1101, 1105, 9001, 9002, 605, 823, 824, 9100],
+  // What an operator gives back: memory, space of the database and its log, disks.
+  ...[701, 802, 845, 8628, 8645, 8651, 17_803, 1101, 1105, 9001, 9002],
   // Row versions (READ_COMMITTED_SNAPSHOT) found no room in tempdb.
   ...[3958, 3959, 3966, 3967],
   ...[988, 3908, 3980], // no quorum, an emergency, a batch that was aborted on its way
@@ -56,6 +57,9 @@ const PERMISSION_NUMBERS: ReadonlySet<number> = new Set([229, 230, 262, 297, 300
 /** Numbers that our triggers throw. */
 const FIRST_GUARD = 51001;
 const LAST_GUARD = 51006;
+
+/** Damaged pages and what waits for their repair: who needs another page is served. */
+const DAMAGED_PAGES: ReadonlySet<number> = new Set([605, 823, 824, 829, 9100]);
 
 /**
  * Codes of the driver that say the program is wrong: done again, it is wrong again. Every other
@@ -132,7 +136,9 @@ export function sqlErrorClass(error: unknown): SqlErrorClass {
   const numbers = numbersOf(error);
   if (numbers.includes(BABELFISH) && [...parts(error)].some(saysRefused)) return 'permission';
   // A deadlock victim may first have seen another refusal: done again, it will tell.
-  if (numbers.some((number) => TRANSIENT_NUMBERS.has(number)) || lacksDataKey(error)) return 'transient';
+  if (numbers.some((number) => TRANSIENT_NUMBERS.has(number) || DAMAGED_PAGES.has(number)))
+    return 'transient';
+  if (lacksDataKey(error)) return 'transient';
   if (numbers.some(isGuard)) return 'guard';
   if (numbers.some((number) => UNIQUE_NUMBERS.has(number))) return 'unique';
   if (numbers.some((number) => PERMISSION_NUMBERS.has(number))) return 'permission';
@@ -202,12 +208,15 @@ export function toStoreError(error: unknown, doing: string): MpeError {
       return new MpeError(
         'STORE_TRANSIENT',
         `${text}${certificateHelp(error)}${schemaHelp(number)}`,
-        options,
+        numbersOf(error).some((one) => DAMAGED_PAGES.has(one)) ? ofSomeRows(options) : options,
       );
     // No message is at fault when a password was changed or a grant is gone: were this permanent,
     // workers would give up message by message until the operator notices.
     case 'permission':
-      return new MpeError('STORE_TRANSIENT', `${text}. ${rightsHelp(number)}`, options);
+      return new MpeError('STORE_TRANSIENT', `${text}. ${rightsHelp(number)}`, {
+        ...options,
+        facts: { ...options.facts, lacksRight: number !== 18_456 },
+      });
     case 'unique':
     case 'guard':
     case 'permanent':
