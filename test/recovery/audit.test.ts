@@ -350,7 +350,11 @@ describe('mpe audit export', () => {
   test('writes published columns, quoted, harmless to a spreadsheet; and JSON', async () => {
     const chain = await Chain.of(0);
     await recordEvent(chain.context, facts({ ticket: '=1+1', reason: 'a "b", c' }), 'Failed');
-    await recordEvent(chain.context, facts({ ticket: '\uff0b1', reason: 'x;=1+1;-2' }), 'Failed');
+    await recordEvent(
+      chain.context,
+      facts({ ticket: '\uff0b1', reason: 'x;=1+1;-2', detail: 'x;"=1+1' }),
+      'Failed',
+    );
     await recordEvent(chain.context, facts({ endUser: 'CORP\\anna\u0000\ud800' }), 'Successful');
     const text = async (format: 'csv' | 'json', filter = {}): Promise<string> => {
       let all = '';
@@ -366,6 +370,8 @@ describe('mpe audit export', () => {
     // Full-width signs begin formulas too, and many countries split cells at semicolons.
     expect(split).toContain(`,x;'=1+1;'-2,`);
     expect(split).toContain(`,'\uff0b1,`);
+    // Split there, the doubled quote opens and closes, and what is behind it is the cell.
+    expect(split).toContain(`"x;'""=1+1"`);
     expect(second).toContain('CORP\\anna\ufffd\ufffd');
     const rows = JSON.parse(await text('json', { result: 'Failed' })) as Record<string, string>[];
     expect(rows.at(-1)).toMatchObject({ sequence: '1', ticket: '=1+1', result: 'Failed' });

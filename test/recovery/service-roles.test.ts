@@ -181,6 +181,10 @@ describe('roles', () => {
     expect((await desk.post('/api/v1/keys/search', search)).json()).toMatchObject({
       reason: 'USER_REQUIRED',
     });
+    // A password that is typed behind other words is none of the audit's, and no part of it is.
+    const typed = `the key is ${password(1)}`;
+    expect((await desk.post('/api/v1/keys/search', { keyId: typed })).status).toBe(403);
+    expect((await lab.desk.rows()).at(-1)!.keyId).toBe('the key is [redacted]');
     const half = { domain: 'CORP', account: ' ' };
     expect((await desk.post('/api/v1/keys/search', { ...search, endUser: half })).status).toBe(403);
     const ben = { domain: 'CORP', account: 'ben' };
@@ -200,6 +204,7 @@ describe('roles', () => {
     expect(shown.json().keys[0].value).toBe(password(1));
     const rows = await lab.desk.rows();
     expect(rows.map((row) => [row.result, row.keyType, row.source])).toEqual([
+      ['Failed', 'Recovery Key ID', 'Recovery API'],
       ['Failed', 'Recovery Key ID', 'Recovery API'],
       ['Failed', 'Recovery Key ID', 'Recovery API'],
       ['Failed', 'Recovery Key ID', 'Recovery API'],

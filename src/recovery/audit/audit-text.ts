@@ -11,8 +11,9 @@ export function auditTime(atMs: number): string {
 
 /**
  * Text that no spreadsheet runs: a `'` goes before what would begin a formula, at the start and behind what
- * separates cells in any country, because a file with commas is split at semicolons in many of them.
+ * separates cells in any country, because a file with commas is split at semicolons in many of them. Quotes
+ * that open and close a cell are no part of it.
  */
 export function spreadsheetText(text: string): string {
-  return text.replaceAll(/(^|[,;\t])(?=[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g, "$1'");
+  return text.replaceAll(/(^|[,;\t])(?="*[=+\-@\t\r\uff1d\uff0b\uff0d\uff20])/g, "$1'");
 }

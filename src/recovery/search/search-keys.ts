@@ -1,4 +1,5 @@
 import { isMpeError } from '../../ops/errors.js';
+import { redactText } from '../../ops/redact.js';
 import { newGuid } from '../../protocol/guid.js';
 import { searchDigits } from '../../store/search-digits.js';
 import type { KeySearch, NamedAccount, SearchedKey, SearchStore } from '../../store/search-store.js';
@@ -135,7 +136,8 @@ export async function auditSearch(
       endUser: own ? caller.person.name : user === undefined ? '' : `${user.domain}\\${user.account}`,
       machine: query.by === 'machine' ? query.machine : '',
       keyType: 'Recovery Key ID',
-      keyId: query.by === 'key-id' ? query.digits.slice(0, 64) : '',
+      // A password that a cut ends is not recognised any more.
+      keyId: query.by === 'key-id' ? redactText(query.digits).slice(0, 64) : '',
       reason: more.reason ?? '',
       ticket: '',
       detail,

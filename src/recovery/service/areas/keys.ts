@@ -1,4 +1,5 @@
 import { isMpeError } from '../../../ops/errors.js';
+import { redactText } from '../../../ops/redact.js';
 import { newGuid, parseGuid, type Guid } from '../../../protocol/guid.js';
 import { recordEvent } from '../../audit/record.js';
 import { disclose, logUnavailable, reasonListOf } from '../../disclosure/disclose.js';
@@ -138,7 +139,7 @@ async function refuse(
         endUser: own ? caller.person.name : user === undefined ? '' : `${user.domain}\\${user.account}`,
         machine: request.machine ?? '',
         keyType: request.kind === 'tpm-password-hash' ? 'TPM Password Hash' : 'Recovery Key Password',
-        keyId: (request.keyId ?? '').slice(0, 64),
+        keyId: redactText(request.keyId ?? '').slice(0, 64),
         reason: request.reason.slice(0, 256),
         ticket: (request.ticket ?? '').slice(0, 256),
         detail: `${refusal}: ${detail}`,
