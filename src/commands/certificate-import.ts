@@ -58,15 +58,17 @@ async function run(file: string, options: Options): Promise<void> {
 async function readPairs(file: string, options: Options): Promise<readonly CertificatePems[]> {
   const bytes = read(file);
   if (!bytes.includes('-----BEGIN ')) return readPkcs12(bytes, await readPassword(options));
-  const files = [file, ...(options.key === undefined ? [] : [options.key])];
-  for (const path of files) assertOwnKey(path);
-  const text = files.map((path) => read(path).toString('utf8')).join('\n');
+  // Each is read once: a pipe gives its bytes a single time.
+  const files = [[file, bytes.toString('utf8')]];
+  if (options.key !== undefined) files.push([options.key, read(options.key).toString('utf8')]);
+  for (const [path = '', content = ''] of files) assertOwnKey(path, content);
+  const text = files.map(([, content]) => content).join('\n');
   return readPemPairs(text, text.includes('ENCRYPTED') ? await readPassword(options) : null);
 }
 
 /** An unencrypted private key that others may read is refused, as it is in the key folder. */
-function assertOwnKey(path: string): void {
-  if (process.platform === 'win32' || !/-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/.test(plain(path))) return;
+function assertOwnKey(path: string, content: string): void {
+  if (process.platform === 'win32' || !/-----BEGIN (?:[A-Z]+ )?PRIVATE KEY-----/.test(plain(content))) return;
   if ((statSync(path).mode & 0o077) === 0) return;
   throw new MpeError(
     'USAGE',
@@ -75,14 +77,12 @@ function assertOwnKey(path: string): void {
   );
 }
 
-/** The text of a file without keys that are encrypted, in either form. */
-function plain(path: string): string {
-  return read(path)
-    .toString('utf8')
-    .replace(
-      /-----BEGIN ENCRYPTED PRIVATE KEY-----|-----BEGIN [A-Z]+ PRIVATE KEY-----\r?\nProc-Type: 4,ENCRYPTED/g,
-      '',
-    );
+/** Text without keys that are encrypted, in either form. */
+function plain(content: string): string {
+  return content.replace(
+    /-----BEGIN ENCRYPTED PRIVATE KEY-----|-----BEGIN [A-Z]+ PRIVATE KEY-----\r?\nProc-Type: 4,ENCRYPTED/g,
+    '',
+  );
 }
 
 /** Reads a file that an operator named. */

@@ -1,8 +1,8 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { isSentinelRow } from '../../src/recovery/own-rows.js';
 import { createCertificate } from '../../src/secrets/create-certificate.js';
 import { SiteContext } from '../../src/workers/site-context.js';
@@ -404,6 +404,12 @@ test('an import takes a password of any characters, and no open private key that
   const open = await mpe(vault, ['import', at('c.pem'), '--key', at('k.pem')]);
   expect(open.text).toContain('holds a private key and can be read by others');
   expect(open.code).toBe(2);
+  chmodSync(at('k.pem'), 0o600);
+  // What a pipe gives is there once.
+  execFileSync('mkfifo', ['-m', '600', at('pipe')]);
+  const writer = spawn('cp', [at('k.pem'), at('pipe')]);
+  onTestFinished(() => void writer.kill());
+  expect((await mpe(vault, ['import', at('c.pem'), '--key', at('pipe')])).text).toContain('Imported');
   const password = secretFile('pässwörd π');
   const openssl = (...more: readonly string[]): void => {
     execFileSync('openssl', [...more], { stdio: 'ignore' });
