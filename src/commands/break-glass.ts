@@ -1,7 +1,7 @@
 import type { Command } from 'commander';
 import { clockOf, loadConfig, type Config } from '../config/index.js';
 import type { Clock } from '../ops/clock.js';
-import { MpeError } from '../ops/errors.js';
+import { isMpeError, MpeError } from '../ops/errors.js';
 import { createLogger, type Logger } from '../ops/log.js';
 import { recordDeed } from '../recovery/audit/record-deed.js';
 import { BREAK_GLASS_NAME, isBreakGlass, setUpBreakGlass } from '../recovery/sign-in/break-glass.js';
@@ -117,7 +117,16 @@ async function disarm(): Promise<void> {
     log.warn({ event: 'break_glass.disarmed', by }, 'the break-glass account is not armed');
     // Behind the deed: disarming waits for nothing.
     const doer = { name: by, source: 'Command line' } as const;
-    await recordDeed({ store, clock, log }, doer, '', `break-glass: disarmed by ${by}`);
+    try {
+      await recordDeed({ store, clock, log }, doer, '', `break-glass: disarmed by ${by}`);
+    } catch (error) {
+      if (!isMpeError(error, 'AUDIT_UNAVAILABLE')) throw error;
+      throw new MpeError(
+        'AUDIT_UNAVAILABLE',
+        'the break-glass account is not armed and its sessions ended, but the audit took no row of it: run this again later',
+        { cause: error.cause },
+      );
+    }
     print('Not armed; its sessions ended.');
   });
 }

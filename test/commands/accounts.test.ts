@@ -2,8 +2,9 @@ import { spawn } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
 import { URI, type TOTP } from 'otpauth';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { BREAK_GLASS_SUBJECTS } from '../../src/recovery/sign-in/lock-out.js';
 import type { SessionRow } from '../../src/store/people-store.js';
 import { Browser } from '../recovery/browser.js';
@@ -146,6 +147,18 @@ describe('mpe break-glass', () => {
       ],
     ]);
   }, 120_000);
+
+  test('disarm is done although the audit takes no row, and says so', async () => {
+    const db = new Database(join(site.folder, 'site.db'));
+    await site.store.people.armBreakGlass(Date.now() + 600_000, 'anna');
+    db.exec(`CREATE TRIGGER MPE_Test_NoAudit BEFORE INSERT ON MPE_Audit
+      BEGIN SELECT RAISE(ABORT, 'the test forbids it'); END`);
+    onTestFinished(() => void db.exec('DROP TRIGGER MPE_Test_NoAudit').close());
+    const ran = await mpe('break-glass', 'disarm');
+    expect(ran.code).toBe(1);
+    expect(ran.text).toContain('is not armed and its sessions ended, but the audit took no row');
+    expect((await mpe('break-glass', 'status')).text).toMatch(/armed {8}no/);
+  }, 60_000);
 });
 
 describe('mpe recovery', () => {
