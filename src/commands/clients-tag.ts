@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
-import { loadConfig } from '../config/index.js';
+import { clockOf, loadConfig } from '../config/index.js';
 import { MpeError } from '../ops/errors.js';
 import { parseGuid } from '../protocol/guid.js';
+import { operatorDeed } from './audited-change.js';
+import { requireClient } from './clients.js';
 import { group } from './group.js';
 import { print } from './output.js';
 import { requireSite, withStore } from './with-store.js';
@@ -21,8 +23,12 @@ async function tagClient(client: string, tag: string): Promise<void> {
   if (tag !== '' && !TAG.test(tag))
     throw new MpeError('USAGE', 'the tag must have 1 to 64 of A-Z a-z 0-9 . _ -');
   const clientId = parseGuid(client);
-  await withStore(loadConfig(), async (store) => {
-    await requireSite(store);
+  const config = loadConfig();
+  await withStore(config, async (store) => {
+    const site = await requireSite(store);
+    await requireClient(store, clientId);
+    const record = operatorDeed(config, store, clockOf(config, site.testSite).now());
+    await record('Client tagged', `client ${clientId}, ${tag === '' ? 'no tag' : `tag ${tag}`}`);
     if (!(await store.policy.setClientTag(clientId, tag)))
       throw new MpeError('USAGE', `no client ${clientId} is registered`);
     print(tag === '' ? `Client ${clientId} has no tag now.` : `Client ${clientId} has the tag ${tag} now.`);

@@ -47,7 +47,8 @@ export function register(program: Command): void {
   registerPending(clients);
 }
 
-async function requireClient(store: SiteStore, clientId: Guid): Promise<ClientRow> {
+/** @throws MpeError USAGE where it is not registered */
+export async function requireClient(store: SiteStore, clientId: Guid): Promise<ClientRow> {
   const client = await store.findClient(clientId);
   if (client !== null) return client;
   throw new MpeError('USAGE', `there is no client ${clientId}`);

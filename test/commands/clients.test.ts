@@ -46,12 +46,15 @@ describe('mpe clients', () => {
     expect((await mpe('clients', 'pending')).text).toContain('nothing waits');
     expect((await mpe('clients', 'show', reimaged.clientId)).text).toMatch(/operator \S+/);
     for (const state of ['block', 'unblock']) await mpe('clients', state, reimaged.clientId);
+    expect((await mpe('clients', 'tag', reimaged.clientId, 'pilot')).text).toContain('has the tag pilot now');
+    expect((await mpe('clients', 'tag', newGuid(), 'pilot')).code).toBe(2);
     const rows = await site.store.disclosure.auditAfter(0n, 10);
     const client = `client ${reimaged.clientId}`;
     expect(rows.map(({ reason, detail }) => `${reason}: ${detail}`)).toEqual([
       `Client approved: ${client}, key ${reimaged.key.kid}`,
       `Client blocked: ${client}`,
       `Client unblocked: ${client}`,
+      `Client tagged: ${client}, tag pilot`,
     ]);
   });
 
