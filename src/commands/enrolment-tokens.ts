@@ -6,6 +6,7 @@ import { MpeError } from '../ops/errors.js';
 import { formatEnrolmentToken } from '../protocol/enrolment-token.js';
 import { newGuid, parseGuid } from '../protocol/guid.js';
 import type { EnrolmentTokenRow } from '../store/site-store.js';
+import { operatorDeed } from './audited-change.js';
 import { group } from './group.js';
 import { numberOption } from './number-option.js';
 import { print, printJson, table, time } from './output.js';
@@ -80,6 +81,9 @@ async function create(options: CreateOptions): Promise<void> {
       revokedAtMs: null,
       createdAtMs: now,
     };
+    const tag = row.tag === '' ? '' : `, tag ${row.tag}`;
+    const said = `token ${row.tokenId}, ${row.usesAllowed} uses, until ${time(row.expiresAtMs)}${tag}`;
+    await operatorDeed(config, store, now)('Enrolment token created', said);
     await store.insertEnrolmentToken(row);
     const token = formatEnrolmentToken({
       siteGuid: site.siteGuid,
@@ -153,9 +157,11 @@ async function revoke(id: string): Promise<void> {
   const config = loadConfig();
   await withStore(config, async (store) => {
     const site = await requireSite(store);
-    const revoked = await store.revokeEnrolmentToken(tokenId, clockOf(config, site.testSite).now());
-    if (!revoked)
+    const now = clockOf(config, site.testSite).now();
+    if (!(await store.readEnrolmentTokens()).some((row) => row.tokenId === tokenId))
       throw new MpeError('USAGE', `there is no token ${tokenId}; see "mpe enrolment-tokens list"`);
+    await operatorDeed(config, store, now)('Enrolment token revoked', `token ${tokenId}`);
+    await store.revokeEnrolmentToken(tokenId, now);
     print(`Token ${tokenId} is revoked.`);
   });
 }

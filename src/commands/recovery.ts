@@ -39,8 +39,9 @@ async function run(): Promise<void> {
     const clock = clockOf(config, site.testSite);
     recovery = await startRecovery({ config, store, log, clock });
     service = await servePortals(config, recovery, store, clock, log);
-    // `systemctl reload` and deploy hooks of certificate tools send it.
-    process.on('SIGHUP', () => service?.reloadTls());
+    // `systemctl reload` and deploy hooks of certificate tools send it. Without portals it ends the process.
+    const tls = service;
+    if (tls !== null) process.on('SIGHUP', () => tls.reloadTls());
     await serveOps(config, recovery, service, shutdown, log);
   } catch (error) {
     await service?.close();

@@ -75,7 +75,16 @@ describe('mpe enrolment-tokens', () => {
   test('create takes a time with a unit; list shows the uses', async () => {
     const made = await mpe('enrolment-tokens', 'create', '--uses', '45000', '--expires', '14d', '--tag', 'x');
     expect(made.text).toContain('45000 uses');
-    expect((await mpe('enrolment-tokens', 'list')).text).toMatch(/usable\s+0\s+45000\s+45000/);
+    const id = /Token (\S+),/.exec(made.text)![1]!;
+    expect((await mpe('enrolment-tokens', 'revoke', newGuid())).text).toContain('there is no token');
+    expect((await mpe('enrolment-tokens', 'revoke', id)).text).toContain('is revoked');
+    const [created, revoked] = (await site.store.disclosure.auditAfter(0n, 100)).slice(-2);
+    expect([created?.reason, revoked?.reason]).toEqual([
+      'Enrolment token created',
+      'Enrolment token revoked',
+    ]);
+    expect(created?.detail).toMatch(new RegExp(`^token ${id}, 45000 uses, until .*, tag x$`));
+    expect((await mpe('enrolment-tokens', 'list')).text).toMatch(/revoked\s+0\s+45000\s+45000/);
     for (const wrong of ['14', '0d', '3651d', '1y']) {
       const refused = await mpe('enrolment-tokens', 'create', '--expires', wrong);
       expect(refused.code).not.toBe(0);

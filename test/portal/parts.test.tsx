@@ -4,9 +4,12 @@ import { formatRecoveryPassword } from '../../src/protocol/recovery-password.js'
 import { FormBody } from '../../src/recovery/portal/form-body.js';
 import { CoveragePage } from '../../src/recovery/portal/pages/coverage.js';
 import { MessagePage } from '../../src/recovery/portal/pages/message.js';
+import { MpeError } from '../../src/ops/errors.js';
 import { shareText } from '../../src/recovery/portal/parts/bars.js';
 import { choiceValue, readChoice } from '../../src/recovery/portal/parts/key-choice.js';
 import { spokenGroup } from '../../src/recovery/portal/parts/key-groups.js';
+import { RotationPanel } from '../../src/recovery/portal/parts/rotation.js';
+import { withRotations } from '../../src/recovery/portal/routes/helpdesk.js';
 import { allLines, auditCsv } from '../../src/recovery/portal/routes/reports.js';
 import { checkTyping } from '../../src/recovery/portal/typing-check.js';
 import type { AuditLine, CoverageReport } from '../../src/recovery/services.js';
@@ -106,6 +109,20 @@ test('a report that a file does not hold is refused, not cut', async () => {
     code: 'VALUE_INVALID',
     message: expect.stringContaining('choose a shorter time') as string,
   });
+});
+
+test('keys that are shown stay shown where the state of their rotation cannot be read', async () => {
+  const watch = () => Promise.reject(new MpeError('STORE_TRANSIENT', 'the database does not answer'));
+  const key = { rotationRequestId: '00000000-0000-4000-8000-000000000001' };
+  const [one] = await withRotations(
+    {} as Parameters<typeof withRotations>[0],
+    { services: { rotations: { watch } } } as unknown as Parameters<typeof withRotations>[1],
+    { outcome: 'shown', keys: [key] } as unknown as Parameters<typeof withRotations>[2],
+  );
+  expect(one).toEqual({ key, rotation: null });
+  const html = String(await (<RotationPanel line={null} href="/helpdesk/rotation/1" />));
+  expect(html).toContain('A new key was asked for');
+  expect(html).not.toContain('Nothing to replace');
 });
 
 test('coverage names the other managers and what the inventory does not know', async () => {

@@ -61,7 +61,7 @@ export function races(make: MakeDatabase): void {
 
     it(
       'four processes with the same 300 messages, one killed and started again: each message once, all as the model says',
-      { timeout: 120_000 },
+      { timeout: 300_000 },
       async () => {
         const seed = SEED;
         const database = await make();

@@ -33,8 +33,8 @@ export interface DisclosedProps {
 }
 
 /** Where the page goes when its time is over. */
-function hiddenHref(frame: Frame, rotation: RotationLine | null): string {
-  const query = rotation === null ? '' : `?rotation=${rotation.requestId}`;
+function hiddenHref(frame: Frame, requestId: string | null): string {
+  const query = requestId === null ? '' : `?rotation=${requestId}`;
   return `/${frame.portal}/hidden${query}`;
 }
 
@@ -42,7 +42,7 @@ function hiddenHref(frame: Frame, rotation: RotationLine | null): string {
 export function DisclosedPage(props: DisclosedProps): View {
   const { frame, keys, keySeconds } = props;
   const isHelpdesk = frame.portal === 'helpdesk';
-  const hidden = hiddenHref(frame, keys[0]?.rotation ?? null);
+  const hidden = hiddenHref(frame, keys[0]?.key.rotationRequestId ?? null);
   return (
     <Page
       frame={frame}
@@ -114,7 +114,7 @@ function KeySheet({ one, props }: { readonly one: KeyOnPage; readonly props: Dis
         {frame.portal === 'helpdesk' ? <TypingPanel frame={frame} /> : null}
         <RotationPanel
           line={rotation}
-          href={rotation === null ? '' : `/${frame.portal}/rotation/${rotation.requestId}`}
+          href={key.rotationRequestId === null ? null : `/${frame.portal}/rotation/${key.rotationRequestId}`}
         />
       </div>
     </div>

@@ -133,14 +133,19 @@ export function RotationPanel({
   href,
 }: {
   readonly line: RotationLine | null;
-  readonly href: string;
+  /** Its page; null where no rotation was asked for. */
+  readonly href: string | null;
 }): View {
   return (
     <section class="panel no-print" aria-labelledby="rotation-title">
       <h2 id="rotation-title">New key for {line === null ? 'the machine' : <bdi>{line.machineName}</bdi>}</h2>
-      {line === null ? (
+      {href === null ? (
         <Notice tone="quiet" title="Nothing to replace">
           No machine is known to hold this key any more.
+        </Notice>
+      ) : line === null ? (
+        <Notice tone="warn" title="A new key was asked for">
+          How it stands cannot be read at this moment. <a href={href}>Look again</a>
         </Notice>
       ) : (
         <>

@@ -1,4 +1,5 @@
 import type { FastifyReply } from 'fastify';
+import { isMpeError } from '../../../ops/errors.js';
 import type { ServiceContext } from '../../service/context.js';
 import type { Disclosure, KeyRequest, RotationLine } from '../../services.js';
 import { FormBody, guidOrNull } from '../form-body.js';
@@ -111,7 +112,10 @@ async function disclose(page: PageRequest, context: ServiceContext): Promise<Fas
   );
 }
 
-/** The keys of an answer, each with how its rotation stands. */
+/**
+ * The keys of an answer, each with how its rotation stands. The keys are shown and counted already, so a
+ * database that does not answer now takes the state of the rotation from the page, never the keys.
+ */
 export async function withRotations(
   { caller }: PageRequest,
   { services }: ServiceContext,
@@ -120,9 +124,15 @@ export async function withRotations(
   return Promise.all(
     answer.keys.map(async (key) => {
       const id = key.rotationRequestId;
-      return { key, rotation: id === null ? null : await services.rotations.watch(caller, id) };
+      const rotation = id === null ? null : await services.rotations.watch(caller, id).catch(unread);
+      return { key, rotation };
     }),
   );
+}
+
+function unread(error: unknown): null {
+  if (isMpeError(error)) return null;
+  throw error;
 }
 
 async function download(page: PageRequest, { services }: ServiceContext): Promise<FastifyReply> {
