@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:tls';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import Database from 'better-sqlite3';
@@ -10,6 +9,7 @@ import { MpeError } from '../../src/ops/errors.js';
 import { newGuid, type Guid } from '../../src/protocol/guid.js';
 import { mbamEventOf } from '../../src/recovery/service/mbam-events.js';
 import { API_ROUTES } from '../../src/recovery/api/index.js';
+import { tempFolder } from '../support/temp.js';
 import { password } from '../workers/support.js';
 import { ServiceLab } from './service-lab.js';
 
@@ -476,7 +476,7 @@ describe('the OpenAPI document', () => {
     const served = API_ROUTES.map(({ method, path }) => `${method} /api/v1${path}`);
     const session = ['GET /api/v1/session', 'POST /api/v1/sign-out', 'POST /sign-in/local'];
     expect(named.sort()).toEqual([...served, ...session].sort());
-    const file = join(mkdtempSync(join(tmpdir(), 'mpe-openapi-')), 'openapi.json');
+    const file = join(tempFolder('mpe-openapi-'), 'openapi.json');
     writeFileSync(file, text);
     const env = { ...process.env, REDOCLY_TELEMETRY: 'off', REDOCLY_SUPPRESS_UPDATE_NOTICE: 'true' };
     const lint = await run(
