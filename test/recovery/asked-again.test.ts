@@ -18,6 +18,8 @@ const keys = Array.from({ length: 3 }, () => ({
   recoveryPassword: randomRecoveryPassword(),
 }));
 const volumeId = newGuid();
+/** For a round of the canary on a busy machine. */
+const BUSY_MS = 90_000;
 const bad = keys[1]!;
 
 beforeAll(async () => {
@@ -88,7 +90,7 @@ test('a key that stopped to be readable is marked, asked for, sent again, and re
 
   const line = await recovery.waitForEvent('canary.secret_damaged');
   expect(line).toMatchObject({ keyId: bad.keyId, volumeId, level: 'error', reason: 'CIPHERTEXT_DAMAGED' });
-  await expect.poll(() => ops('/metrics'), { timeout: 10_000 }).toMatch(/^mpe_undecryptable_secrets 1$/m);
+  await expect.poll(() => ops('/metrics'), { timeout: BUSY_MS }).toMatch(/^mpe_undecryptable_secrets 1$/m);
   expect(await ops('/readyz')).toContain('1 stored secrets cannot be read');
   const found = await engine.run(['keys', 'find', bad.keyId.slice(0, 8)]);
   expect(found.stdout).toMatch(/no|damaged|unreadable/i);
@@ -100,9 +102,9 @@ test('a key that stopped to be readable is marked, asked for, sent again, and re
     if (key !== bad) expect(asked.toLowerCase()).not.toMatch(new RegExp(`escrow.*${key.keyId}`, 's'));
 
   expect(await escrow()).toContain(`key ${bad.keyId}  COMMITTED`);
-  await expect.poll(() => ops('/metrics'), { timeout: 10_000 }).toMatch(/^mpe_undecryptable_secrets 0$/m);
+  await expect.poll(() => ops('/metrics'), { timeout: BUSY_MS }).toMatch(/^mpe_undecryptable_secrets 0$/m);
   expect(await ops('/readyz')).toContain('"secrets":"ok"');
-  expect(recovery.lines().some((one) => one['event'] === 'canary.alarm_cleared')).toBe(true);
+  await recovery.waitForEvent('canary.alarm_cleared');
   const verified = await engine.run(['secrets', 'verify']);
   expect(verified.stdout).toContain('Every stored secret opens');
   expect(verified.stdout).toMatch(/^RECOVERY_PASSWORD +3 +0 +0 +1 +0$/m);

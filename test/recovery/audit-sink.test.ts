@@ -1,8 +1,8 @@
 import { createServer as createHttps, type Server as HttpsServer } from 'node:https';
 import { writeFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
-import { createServer as createTls, type Server as TlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTls, type Server as TlsServer } from 'node:tls';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { AuditSettings } from '../../src/config/index.js';
 import { systemClock } from '../../src/ops/clock.js';
@@ -23,8 +23,9 @@ interface Collector {
   /** Sequences in the order in which they came. */
   readonly got: number[];
   readonly texts: string[];
-  stop(): Promise<void>;
-  start(): Promise<void>;
+  /** Cuts every connection, and each new one, until it is back. */
+  goAway(): void;
+  comeBack(): void;
 }
 
 const tls = await createSiteTls(newGuid(), ['localhost'], Date.now());
@@ -37,22 +38,22 @@ async function httpsCollector(
 ): Promise<Collector> {
   const got: number[] = [];
   const texts: string[] = [];
-  const server = (): HttpsServer =>
-    createHttps(cert, (request, response) => {
-      let body = '';
-      request.on('data', (chunk: Buffer) => (body += chunk.toString('utf8')));
-      request.on('end', () => {
-        const { rows } = JSON.parse(body) as { rows: { sequence: string }[] };
-        const sequences = rows.map(({ sequence }) => Number(sequence));
-        const status = answer(sequences, request.headers.authorization ?? '');
-        if (status < 300) {
-          got.push(...sequences);
-          texts.push(body);
-        }
-        response.writeHead(status).end();
-      });
+  const server = createHttps(cert, (request, response) => {
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () => {
+      const body = Buffer.concat(chunks).toString('utf8');
+      const { rows } = JSON.parse(body) as { rows: { sequence: string }[] };
+      const sequences = rows.map(({ sequence }) => Number(sequence));
+      const status = answer(sequences, request.headers.authorization ?? '');
+      if (status < 300) {
+        got.push(...sequences);
+        texts.push(body);
+      }
+      response.writeHead(status).end();
     });
-  return collector(folder, server, got, texts, (one) => one.closeAllConnections());
+  });
+  return collector(folder, server, got, texts);
 }
 
 /** A syslog collector; `cutAfter`: it resets its first connection behind so many messages. */
@@ -60,61 +61,66 @@ async function syslogCollector(folder: string, cutAfter = Infinity): Promise<Col
   const got: number[] = [];
   const texts: string[] = [];
   let cut = false;
-  const sockets = new Set<TLSSocket>();
-  const server = (): TlsServer =>
-    createTls(cert, (socket) => {
-      sockets.add(socket);
-      socket.on('error', () => undefined);
-      let buffered = Buffer.alloc(0);
-      socket.on('data', (chunk: Buffer) => {
-        buffered = Buffer.concat([buffered, chunk]);
-        for (;;) {
-          const length = /^(\d+) /.exec(buffered.subarray(0, 12).toString('latin1'));
-          if (length === null) return;
-          const [from, size] = [length[0].length, Number(length[1])];
-          if (buffered.length < from + size) return;
-          const message = buffered.subarray(from, from + size).toString('utf8');
-          buffered = buffered.subarray(from + size);
-          if (!cut && got.length >= cutAfter) {
-            cut = true;
-            socket.destroy();
-            return;
-          }
-          texts.push(message);
-          got.push(Number(/ sequence="(\d+)"/.exec(message)?.[1]));
+  const server = createTls(cert, (socket) => {
+    socket.on('error', () => undefined);
+    let buffered = Buffer.alloc(0);
+    socket.on('data', (chunk: Buffer) => {
+      buffered = Buffer.concat([buffered, chunk]);
+      for (;;) {
+        const length = /^(\d+) /.exec(buffered.subarray(0, 12).toString('latin1'));
+        if (length === null) return;
+        const [from, size] = [length[0].length, Number(length[1])];
+        if (buffered.length < from + size) return;
+        const message = buffered.subarray(from, from + size).toString('utf8');
+        buffered = buffered.subarray(from + size);
+        if (!cut && got.length >= cutAfter) {
+          cut = true;
+          socket.destroy();
+          return;
         }
-      });
+        texts.push(message);
+        got.push(Number(/ sequence="(\d+)"/.exec(message)?.[1]));
+      }
     });
-  return collector(folder, server, got, texts, () => {
-    for (const socket of sockets) socket.destroy();
   });
+  return collector(folder, server, got, texts);
 }
 
-async function collector<S extends HttpsServer | TlsServer>(
+async function collector(
   folder: string,
-  make: () => S,
+  server: HttpsServer | TlsServer,
   got: number[],
   texts: string[],
-  drop: (server: S) => void,
 ): Promise<Collector> {
   const ca = join(folder, `ca-${newGuid()}.pem`);
   writeFileSync(ca, tls.caPem);
-  let server = make();
-  const listen = (port: number): Promise<void> =>
-    new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
-  await listen(0);
-  const { port } = server.address() as AddressInfo;
-  const stop = async (): Promise<void> => {
-    const closed = new Promise((resolve) => server.close(resolve));
-    drop(server);
-    await closed;
+  const sockets = new Set<Socket>();
+  // The port is kept while it is away: another process could take it.
+  let away = false;
+  server.on('connection', (socket: Socket) => {
+    socket.on('error', () => undefined);
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    if (away) socket.destroy();
+  });
+  const cutAll = (): void => {
+    for (const socket of sockets) socket.destroy();
   };
-  onTestFinished(() => void stop());
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  onTestFinished(async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    cutAll();
+    await closed;
+  });
   return {
-    ...{ settings: { ca, port }, got, texts, stop },
-    start: () => {
-      server = make();
-      return listen(port);
+    ...{ settings: { ca, port }, got, texts },
+    goAway: () => {
+      away = true;
+      cutAll();
+    },
+    comeBack: () => {
+      away = false;
     },
   };
 }
@@ -158,16 +164,17 @@ class Site {
       );
   }
 
-  sink(target: SinkTarget): AuditSink {
+  sink(target: SinkTarget): { readonly close: () => Promise<void> } {
     const { store, log } = this.site;
     const options = { store: store.disclosure, target, metrics: this.#own, log, clock: systemClock() };
     const sink = new AuditSink({ ...options, lookEveryMs: 20, retryMs: 20 });
     const ended = sink.run();
-    onTestFinished(async () => {
+    const close = async (): Promise<void> => {
       sink.close();
       await ended;
-    });
-    return sink;
+    };
+    onTestFinished(close);
+    return { close };
   }
 
   async metric(name: string): Promise<number> {
@@ -195,31 +202,30 @@ describe('a sink', () => {
     );
     await site.rows(3);
     const first = site.sink(new HttpsTarget(httpsTo(collecting, 's3cret')));
-    await until(() => collecting.got.length === 3);
-    await collecting.stop();
+    const place = () =>
+      site.site.store.disclosure.readSink(`https localhost:${collecting.settings.port}/audit`);
+    // Acknowledged, too: what is not comes again, as it must.
+    await until(async () => (await place()) === 3n);
+    expect(collecting.got).toEqual(upTo(3));
+    collecting.goAway();
     // Nobody waits for it.
     await site.rows(250);
     await until(async () => (await site.metric('mpe_audit_sink_failures_total')) > 0);
     await until(async () => (await site.metric('mpe_audit_sink_behind_rows')) === 250);
-    await collecting.start();
-    await until(() => collecting.got.length === 253);
+    collecting.comeBack();
+    await until(async () => (await place()) === 253n);
     expect(collecting.got).toEqual(upTo(253));
-    await until(
-      async () =>
-        (await site.site.store.disclosure.readSink(`https localhost:${collecting.settings.port}/audit`)) ===
-        253n,
-    );
-    first.close();
+    await first.close();
     await site.rows(2);
     site.sink(new HttpsTarget(httpsTo(collecting, 's3cret')));
-    await until(() => collecting.got.length === 255);
+    await until(() => collecting.got.length >= 255);
     expect(collecting.got).toEqual(upTo(255));
     const [body] = collecting.texts;
     expect(JSON.parse(body!)).toMatchObject({
       rows: [{ sequence: '1', helpdeskUser: 'CORP\\desk', reason: 'a "b" ] \\ ö' }, {}, {}],
     });
     expect(JSON.stringify(site.site.lines)).not.toContain('s3cret');
-  }, 60_000);
+  });
 
   test('drops what a collector refuses for good, alone, counted and named; never for a wrong token', async () => {
     const site = await Site.create();
@@ -232,12 +238,12 @@ describe('a sink', () => {
     await until(async () => (await site.metric('mpe_audit_sink_failures_total')) > 1);
     expect(await site.metric('mpe_audit_sink_dropped_total')).not.toBeGreaterThan(0);
     open = true;
-    await until(() => collecting.got.length === 5);
+    await until(() => collecting.got.length >= 5);
     expect(collecting.got).toEqual([1, 2, 3, 5, 6]);
     await until(async () => (await site.metric('mpe_audit_sink_dropped_total')) === 1);
     const dropped = site.site.lines.filter((line) => line['event'] === 'audit.sink_dropped');
     expect(dropped).toMatchObject([{ sequence: '4' }]);
-  }, 60_000);
+  });
 
   test('over syslog speaks RFC 5424 in the frames of RFC 5425, and loses nothing with a connection', async () => {
     const site = await Site.create();
@@ -257,7 +263,7 @@ describe('a sink', () => {
     expect(message).toMatch(
       /^<110>1 \d{4}-\d\d-\d\dT[\d:.]+Z \S+ mpe \d+ audit \[mpeAudit@32473 sequence="1" .* reason="a \\"b\\" \\\] \\\\ ö" .*\] \ufeffHelpdesk: /,
     );
-  }, 60_000);
+  });
 
   test('is refused a collector of another CA: nothing is sent', async () => {
     const site = await Site.create();
@@ -268,5 +274,5 @@ describe('a sink', () => {
     site.sink(new HttpsTarget(httpsTo(collecting)));
     await until(async () => (await site.metric('mpe_audit_sink_failures_total')) > 1);
     expect(collecting.got).toEqual([]);
-  }, 60_000);
+  });
 });

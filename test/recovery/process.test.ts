@@ -1,6 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { newGuid } from '../../src/protocol/guid.js';
 import { parseRecoveryPassword } from '../../src/protocol/recovery-password.js';
@@ -9,12 +8,13 @@ import { createCertificate } from '../../src/secrets/create-certificate.js';
 import { loadCertificate } from '../../src/secrets/certificate.js';
 import { copyWithModes } from '../support/copy-folder.js';
 import { tempFolder } from '../support/temp.js';
-import { kill, MpeProcess, until } from '../workers/runtime-support.js';
+import { MpeProcess, until } from '../workers/runtime-support.js';
 import { password } from '../workers/support.js';
 import { Vault } from './support.js';
 
 // The real process, from the sources. It needs no Redis.
 const NO_REDIS = { url: 'redis://127.0.0.1:9' };
+const KILL_IN_ROUND = new URL('kill-in-round.mjs', import.meta.url).href;
 const QUICK = { MPE_RECOVERY_OPS_LISTEN: '127.0.0.1:0', MPE_RECOVERY_CANARY_SECONDS: '1' };
 
 const start = (vault: Vault, more: Record<string, string> = {}): MpeProcess =>
@@ -124,20 +124,27 @@ describe('a site that needs its certificate', () => {
     const secrets = await vault.passwords(1, 2000);
     for (let i = 0; i < secrets.length; i += 500) await vault.commit(...secrets.slice(i, i + 500));
     vault.damage(...secrets.filter((_, n) => n % 100 === 7));
-    for (let life = 0; life < 2; life += 1) {
-      const victim = start(vault, { MPE_RECOVERY_CANARY_SAMPLE: '3000' });
-      await until(() => victim.count('canary.sentinel_written') + victim.count('recovery.started') > 0);
-      await sleep(20 + 60 * life);
-      kill(victim.child.pid ?? 0);
+    // In the transaction of the sentinel, between two pages of the walk, and in that of the seventh mark.
+    for (const [at, behind, marked] of [
+      ['INSERT INTO MPE_DataKeyWraps', '1', 0],
+      ['LIMIT ?3', '10', 0],
+      ['INSERT INTO MPE_SecretDamage', '7', 6],
+    ] as const) {
+      const victim = start(vault, {
+        ...{ MPE_RECOVERY_CANARY_SAMPLE: '3000', NODE_OPTIONS: `--import=${KILL_IN_ROUND}` },
+        ...{ KILL_AT: at, KILL_BEHIND: behind },
+      });
       await victim.ended;
+      expect(victim.child.signalCode, at).toBe('SIGKILL');
+      expect((await vault.store.counts()).damagedSecrets, at).toBe(marked);
     }
     const running = start(vault, { MPE_RECOVERY_CANARY_SAMPLE: '3000' });
     await until(() => running.count('recovery.ready') === 1);
-    await until(async () => (await vault.store.counts()).damagedSecrets === 20, 60_000);
+    await until(async () => (await vault.store.counts()).damagedSecrets === 20);
     expect(
       (await vault.store.readDataKeys()).filter((row) => row.createdBy === SENTINEL_MADE_BY),
     ).toHaveLength(1);
-  }, 180_000);
+  }, 300_000);
 });
 
 test('a site in plain text by consent is watched as well, loudly', async () => {

@@ -21,8 +21,15 @@ export const CHEAP = { n: 1024, r: 8, p: 1 } as const;
 /** A clock that a test moves. */
 export class MovedClock implements Clock {
   movedMs = 0;
+  #stoppedAtMs: number | null = null;
+
   now(): number {
-    return Date.now() + this.movedMs;
+    return (this.#stoppedAtMs ?? Date.now()) + this.movedMs;
+  }
+
+  /** From here on it moves by hand alone: no wait ends by itself, however slow the machine is. */
+  stop(): void {
+    this.#stoppedAtMs ??= Date.now();
   }
 }
 

@@ -169,7 +169,7 @@ describe('a renewed TLS certificate of the recovery service', () => {
     await until(() => running.count('recovery.tls_changed') === 1);
     expect(await shownTo(ca, port)).toBe(thumbprint(second));
     expect(running.child.exitCode).toBeNull();
-  }, 60_000);
+  });
 });
 
 test('TLS files that cannot be used stop the start with the reason', async () => {
