@@ -48,8 +48,17 @@ export async function rotateTokenKey(
   const { document } = await readTruth(change);
   const begun = existsSync(join(path, KEY_FILES.tokenKeyNext));
   const since = readTokenKeyTime(path);
-  if (!begun && !again && since !== null && clock.now() - since < SAME_CALL_MS)
-    return { kid: present.kid, changed: false, documentVersion: document.version };
+  // Another process rotated from beginning to end meanwhile: what was asked for is done.
+  const doneMeanwhile = async (kid: string): Promise<TokenKeyRotated> => ({
+    kid,
+    changed: false,
+    documentVersion: (await readTruth(change)).document.version,
+  });
+  if (!begun && !again && since !== null && clock.now() - since < SAME_CALL_MS) {
+    const { kid } = readSigningKey(path, KEY_FILES.tokenKey);
+    if (kid !== present.kid) return doneMeanwhile(kid);
+    return { kid, changed: false, documentVersion: document.version };
+  }
   if (!begun && document.tokenKeys.length >= MOST_TOKEN_KEYS)
     throw new MpeError(
       'VALUE_INVALID',
@@ -58,9 +67,8 @@ export async function rotateTokenKey(
   const next = begun ? readSigningKey(path, KEY_FILES.tokenKeyNext) : await makeNext(path);
   const signs = readSigningKey(path, KEY_FILES.tokenKey).kid;
   if (!begun && signs !== present.kid) {
-    // Another process rotated from beginning to end meanwhile: what was asked for is done.
     rmSync(join(path, KEY_FILES.tokenKeyNext), { force: true });
-    return { kid: signs, changed: false, documentVersion: (await readTruth(change)).document.version };
+    return doneMeanwhile(signs);
   }
   const published = await publishSiteDocument(store, { siteGuid, rootKey }, clock.now(), (current) =>
     current.tokenKeys.some((key) => key.kid === next.kid)
