@@ -152,7 +152,7 @@ describe('a start is refused', () => {
     );
     const fingerprintKey = {
       ...site.rows.fingerprintKey,
-      wrapped: `${site.rows.fingerprintKey.wrapped.slice(0, -4)}AAAA`,
+      wrapped: `${site.rows.fingerprintKey.wrapped.slice(0, -22)}${'A'.repeat(22)}`,
     };
     expect(await refusal(() => openWorkerKeys(site.keys, { ...site.rows, fingerprintKey }))).toMatch(
       /^SITE_MISMATCH: fingerprint key/,
