@@ -37,7 +37,14 @@ export function must(condition: boolean, line: string): void {
 export async function makeContext(screen: Screen): Promise<DemoContext> {
   // Not under our own temporary-folder helper: this one stays where something fails or --keep is given.
   const folder = mkdtempSync(join(tmpdir(), 'mpe-demo-'));
-  const engine = Engine.at({ folder, workers: 2, settings: { MPE_LOG_LEVEL: 'trace' } });
+  const settings = {
+    MPE_LOG_LEVEL: 'trace',
+    // Shorter than the default, so that a killed worker's jobs come again while people look on; long enough
+    // for a worker that lives on a busy machine.
+    MPE_QUEUE_LOCK_MS: '5000',
+    MPE_QUEUE_STALLED_MS: '1000',
+  };
+  const engine = Engine.at({ folder, workers: 2, settings });
   const material = fixtureMaterial();
   try {
     const enrolmentToken = await initFixtureSite(engine, material);

@@ -190,7 +190,7 @@ export async function runSeed(base: Base, seed: number, expectedHash: string): P
     const report = await fleet.drain(drainMs(base), { gate: (client) => waves.gate(client) });
     finished = true;
     await chaos;
-    const poisonDead = await untilDead(place, poison, 60_000);
+    const poisonDead = await untilDead(place, poison, drainMs(base));
     stopPoison.abort();
     await poisoning;
     await keeper.stop();
@@ -232,7 +232,12 @@ async function onCopy<T>(
 ): Promise<T> {
   const folder = tempFolder('mpe-run-');
   base.engine.copyTo(folder);
-  const options = { folder, workers: 2, settings: { MPE_WORKER_DRAIN_MS: '8000', ...settings } };
+  const options = {
+    folder,
+    workers: 2,
+    quickRecovery: true,
+    settings: { MPE_WORKER_DRAIN_MS: '8000', ...settings },
+  };
   if (base.serverUrl === undefined) {
     const engine = Engine.at(options);
     return work({ engine, place: engine }).finally(() => engine.dispose());

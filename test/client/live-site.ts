@@ -8,6 +8,7 @@ import { openKeyFolder } from '../../src/secrets/key-folder.js';
 import { openStore } from '../../src/store/open-store.js';
 import type { SiteStore } from '../../src/store/site-store.js';
 import { startWorker, type RunningWorker } from '../../src/workers/runtime.js';
+import { ownPort } from '../support/own-port.js';
 import { TestRedis } from '../support/redis.js';
 import { tempFolder } from '../support/temp.js';
 
@@ -69,6 +70,7 @@ export class LiveSite {
   }
 
   async startGateway(clockOffsetMs = 0, store = this.store): Promise<void> {
+    if (this.#port === 0) this.#port = await ownPort();
     this.#gateway = await startGateway({
       config: {
         ...this.config,
@@ -81,7 +83,6 @@ export class LiveSite {
       // A new revocation list, or a new key of the tenant, is seen at once.
       bounds: { lookEveryMs: 50 },
     });
-    this.#port = this.#gateway.port;
   }
 
   /** On the same port. */

@@ -3,6 +3,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { EngineProcess, MAIN, ROOT } from './engine-process.js';
 import { expectNoLeftovers } from './leaks.js';
+import { ownPort } from './own-port.js';
 import { TestRedis } from './redis.js';
 import { tempFolder } from './temp.js';
 import { copyWithModes } from './copy-folder.js';
@@ -15,6 +16,11 @@ export interface EngineOptions {
   readonly workers?: number;
   /** Messages a worker works on at once. */
   readonly concurrency?: number;
+  /**
+   * Jobs of a killed worker are taken over within seconds. For what kills workers alone: on a busy machine
+   * a worker that lives may lose the lock of a job, and its client is then told ALREADY_COMMITTED.
+   */
+  readonly quickRecovery?: boolean;
   /** More `MPE_*` settings, for every process and command. */
   readonly settings?: Readonly<Record<string, string>>;
   /** More of them for the processes of one role: a login of its own, say. */
@@ -32,7 +38,6 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-// Short, so that a test sees a killed worker's jobs taken over within seconds.
 const QUICK_RECOVERY = { MPE_QUEUE_LOCK_MS: '2000', MPE_QUEUE_STALLED_MS: '1000' };
 
 /** How long a process may take to start on a machine or a database server that is busy. */
@@ -50,7 +55,7 @@ export class Engine {
   readonly options: EngineOptions;
   gateway: EngineProcess | null = null;
   readonly workers: (EngineProcess | null)[] = [];
-  /** Chosen at the first start, kept over restarts: clients know it. */
+  /** Chosen at the first start, kept over restarts: clients know them. */
   #port = 0;
   #opsPort = 0;
 
@@ -114,7 +119,7 @@ export class Engine {
       NO_COLOR: '1',
       MPE_HOME: this.home,
       MPE_REDIS_URL: this.redis.url,
-      ...QUICK_RECOVERY,
+      ...(this.options.quickRecovery === true ? QUICK_RECOVERY : {}),
       MPE_GATEWAY_LISTEN: `127.0.0.1:${this.#port}`,
       MPE_GATEWAY_OPS_LISTEN: `127.0.0.1:${this.#opsPort}`,
       ...(this.options.storeUrl === undefined ? {} : { MPE_STORE_URL: this.options.storeUrl }),
@@ -152,8 +157,9 @@ export class Engine {
     for (const part of ['site.json', role]) copyWithModes(join(this.home, 'keys', part), join(to, part));
   }
 
-  /** Starts the gateway, on the same port as before. */
+  /** Starts the gateway, on the same ports as before. */
   async startGateway(): Promise<void> {
+    if (this.#port === 0) [this.#port, this.#opsPort] = [await ownPort(), await ownPort()];
     const gateway = EngineProcess.start({
       name: 'gateway',
       args: ['gateway'],
@@ -161,9 +167,7 @@ export class Engine {
       logFile: join(this.logs, 'gateway.log'),
     });
     this.gateway = gateway;
-    const line = await gateway.waitForEvent('gateway.listening', START_MS);
-    this.#port = Number(line['port']);
-    this.#opsPort = Number(line['opsPort']);
+    await gateway.waitForEvent('gateway.listening', START_MS);
   }
 
   /** Starts worker number `index` (from 0). */
