@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { importTypeScript } from './lib/run-typescript.mjs';
 import { bold, duration, red, Refusal, runMain, yellow } from './lib/terminal.mjs';
 import { root, setUp } from './setup.mjs';
@@ -66,6 +67,13 @@ function vitest(args, folder, jsonFile) {
   });
 }
 
+/** Processes that are still there; what was killed a moment ago may need one to be gone. */
+async function leftOver(look) {
+  const until = performance.now() + 15_000;
+  while (look().length > 0 && performance.now() < until) await sleep(100);
+  return look();
+}
+
 /** A word as the shell takes it. */
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 /** A name as the regular expression that -t takes. */
@@ -106,7 +114,7 @@ await runMain(async () => {
   try {
     const jsonFile = join(folder, 'report.json');
     const code = await vitest(process.argv.slice(2), folder, jsonFile);
-    const left = processesUsing(folder);
+    const left = await leftOver(() => processesUsing(folder));
     for (const { pid, command } of left) console.log(`   ✗ left running: ${pid} ${command}`);
     const litter = readdirSync(folder).filter((name) => name !== 'report.json' && !TOOLS.test(name));
     if (litter.length > 0)
