@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -28,6 +29,9 @@ beforeAll(async () => {
   ({ hash: undisturbed } = await runUndisturbed(base));
 }, BOUND_MS);
 afterAll(async () => base.engine.dispose());
+
+/** Clients, one of five, that begin late. */
+const isHeld = (client: number): boolean => client % 5 === 4;
 
 interface Listed {
   readonly kid: string;
@@ -112,18 +116,22 @@ interface Certificates {
 const certificates = async (engine: Engine): Promise<Certificates> =>
   JSON.parse((await engine.command(['certificate', 'status', '--json'])).stdout) as Certificates;
 
-/** Waits until no message is in the queue or with a worker. */
-async function untilQueueIsEmpty(engine: Engine): Promise<void> {
+/** Waits until as many messages as are asked for are in the queue or with a worker. */
+async function untilQueued(
+  engine: Engine,
+  what: string,
+  isEnough: (messages: number) => boolean,
+): Promise<void> {
   const { siteGuid } = await openKeyFolder(join(engine.home, 'keys'), 'anyone');
   const queue = SubmitQueue.open({
     ...{ redisUrl: engine.redis.url, siteGuid, highWater: 1_000_000 },
     log: createLogger('test', { logLevel: 'fatal' }, { fd: 2 }),
   });
   try {
-    await until('an empty queue', async () => {
+    await until(what, async () => {
       // Not yet, where Redis has not answered for the first time.
       const depth = await queue.depth().catch(() => null);
-      return depth !== null && depth.waiting + depth.active + depth.delayed === 0;
+      return depth !== null && isEnough(depth.waiting + depth.active + depth.delayed);
     });
   } finally {
     await queue.close();
@@ -166,7 +174,7 @@ const CHANGES: readonly Change[] = [
       recovery.copy('recovery');
       // Workers that have no data key yet: the next message makes one, for the former certificate.
       await engine.gateway?.stop();
-      await untilQueueIsEmpty(engine);
+      await untilQueued(engine, 'an empty queue', (messages) => messages === 0);
       await Promise.all(engine.workers.map(async (worker) => worker?.stop()));
       await Promise.all(engine.workers.map(async (_, index) => engine.startWorker(index)));
       await engine.run(['certificate', 'rotate']);
@@ -232,8 +240,13 @@ describe(`site keys and certificate changed under ${MESSAGES} messages with re-s
         await Promise.all(engine.workers.map(async (worker) => worker?.kill()));
         const gone = await Fleet.load(base.snapshot, engine.url, { waitSeconds: 0 });
         const stop = new AbortController();
-        const sending = gone.drain(BOUND_MS, { signal: stop.signal });
-        await until('messages in the queue', () => Promise.resolve(gone.inFlight >= Math.min(40, MESSAGES)));
+        const stopped = once(stop.signal, 'abort').then(() => undefined);
+        // Those that are held back below send nothing here, so that what they have is new then.
+        const sending = gone.drain(BOUND_MS, {
+          signal: stop.signal,
+          gate: (client) => (isHeld(client) ? stopped : Promise.resolve()),
+        });
+        await untilQueued(engine, '60 messages in the queue', (messages) => messages >= 60);
         stop.abort();
         await sending;
         await gone.close();
@@ -256,7 +269,7 @@ describe(`site keys and certificate changed under ${MESSAGES} messages with re-s
         ];
         let letGo = (): void => undefined;
         const held = new Promise<void>((resolve) => (letGo = resolve));
-        const gate = (client: number): Promise<void> => (client % 5 === 4 ? held : Promise.resolve());
+        const gate = (client: number): Promise<void> => (isHeld(client) ? held : Promise.resolve());
         const drains = Promise.all(fleets.map((fleet) => fleet.drain(BOUND_MS * 2, { gate })));
         const replies = (): number => fleets.reduce((sum, fleet) => sum + fleet.replies, 0);
         for (const [n, change] of CHANGES.entries()) {
