@@ -33,6 +33,6 @@ describe.each(cases)('kill -9 of workers, gateway and Redis at random moments, $
         await base.engine.dispose();
       }
     },
-    serverUrl === undefined ? 240_000 : 1_200_000,
+    serverUrl === undefined ? 600_000 : 1_800_000,
   );
 });
