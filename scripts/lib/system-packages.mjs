@@ -65,6 +65,20 @@ function manager(packages) {
   return null;
 }
 
+/** How long another package manager is waited for: a fresh machine updates itself after its start. */
+const LOCKED_MS = 5 * 60_000;
+
+/** Runs a step again while another package manager holds the lock. */
+function whileLocked(step) {
+  const until = performance.now() + LOCKED_MS;
+  for (;;) {
+    const result = step();
+    const locked = result.status !== 0 && /could not get lock|unable to lock/i.test(result.stderr ?? '');
+    if (!locked || performance.now() > until) return result;
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5000);
+  }
+}
+
 /**
  * Installs packages ({apt, dnf, brew}: lists of names).
  * Returns {ok: true, by} or {ok: false, command, why}: the command for a person to run.
@@ -84,8 +98,9 @@ export function installPackages(packages) {
   try {
     for (const words of found.steps) {
       // sudo drops variables: they are passed by env, as arguments.
-      const [command, ...args] = [...prefix, 'env', 'DEBIAN_FRONTEND=noninteractive', ...words];
-      const result = quiet(command, args);
+      const settings = ['DEBIAN_FRONTEND=noninteractive', 'LC_ALL=C'];
+      const [command, ...args] = [...prefix, 'env', ...settings, ...words];
+      const result = whileLocked(() => quiet(command, args));
       // An update that fails may be an old mirror: the install decides.
       if (result.status !== 0 && !words.includes('update')) {
         const last = `${result.stdout ?? ''}${result.stderr ?? ''}`
