@@ -1,6 +1,8 @@
 // A process of one release that commits messages: release-load.mjs <dist> <store location> <client> <count>
-// Prints each message id once it is committed. Plain JavaScript, so that it loads any build.
+// Prints each message id once it is committed. The last third waits for the end of standard input, so that
+// what happens beside it comes in the middle of its work. Plain JavaScript, so that it loads any build.
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { pathToFileURL } from 'node:url';
 
 const [, , dist, location, clientId, count] = process.argv;
@@ -8,7 +10,10 @@ const { openStore } = await import(pathToFileURL(`${dist}/store/open-store.js`).
 const say = (line) => process.stdout.write(`${line}\n`);
 try {
   const store = await openStore(JSON.parse(location));
+  const goOn = once(process.stdin.resume(), 'end');
+  const lastThird = Math.ceil((Number(count) * 2) / 3);
   for (let n = 1; n <= Number(count); n += 1) {
+    if (n > lastThird) await goOn;
     const messageId = `${clientId.slice(0, 8)}-0000-4000-9000-${String(n).padStart(12, '0')}`;
     const rank = { epoch: 1, sequence: BigInt(n), digest: createHash('sha256').update(messageId).digest() };
     const outcome = {

@@ -15,14 +15,14 @@ const PRESENT = join(ROOT, 'dist');
 const LOAD = join(import.meta.dirname, 'release-load.mjs');
 /** Commits of each process; a busy server takes a second for some. */
 const COUNT = 150;
-const CASE_MS = 300_000;
+const CASE_MS = 600_000;
 let worktree: string | null = null;
 /** The build of the commit before, and why there is none. */
 let before: { readonly dist: string } | { readonly missing: string } = { missing: 'not built yet' };
 
 beforeAll(() => {
   before = buildBefore();
-}, 600_000);
+}, 1_200_000);
 
 function buildBefore(): typeof before {
   const folder = join(tempFolder('mpe-release-'), 'before');
@@ -52,17 +52,17 @@ afterAll(() => {
   if (worktree !== null) spawnSync('git', ['worktree', 'remove', '--force', worktree], { cwd: ROOT });
 });
 
-/** A process of a release that commits; `started` when its first message is in. */
+/** A process of a release that commits; `started` when its first message is in, its last ones after `goOn`. */
 function load(dist: string, location: StoreLocation, client: number, count: number) {
   const args = [LOAD, dist, JSON.stringify(location), id('client', client), String(count)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   let text = '';
   const started = new Promise<void>((resolve) => child.stdout.once('data', () => resolve()));
   child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()));
   const done = new Promise<string[]>((resolve) => {
     child.once('close', () => resolve(text.trim().split('\n')));
   });
-  return { started, done };
+  return { started, goOn: () => child.stdin.end(), done };
 }
 
 /** The migrations of this release and one more. */
@@ -96,6 +96,9 @@ function cases(dialect: 'sqlite' | 'mssql', make: () => Promise<StoreLocation>):
       await old.started;
       expect(await migrateStore(location, 1, folderWith(dialect, added))).toHaveLength(1);
       const beside = load(PRESENT, location, 2, COUNT);
+      await beside.started;
+      old.goOn();
+      beside.goOn();
       const committed = await Promise.all([old.done, beside.done]);
       expect(committed.flat().filter((line) => line.startsWith('ERROR'))).toEqual([]);
       const store = await openStore(location);
@@ -114,7 +117,9 @@ function cases(dialect: 'sqlite' | 'mssql', make: () => Promise<StoreLocation>):
     async () => {
       const location = await make();
       await migrateStore(location, 1, folderWith(dialect, `--! breaking\n${added}`));
-      const [line] = await load(releaseBefore(dialect).dist, location, 1, 1).done;
+      const process = load(releaseBefore(dialect).dist, location, 1, 1);
+      process.goOn();
+      const [line] = await process.done;
       expect(line).toMatch(/^ERROR SCHEMA_MISMATCH .*run a newer release/);
     },
     CASE_MS,
