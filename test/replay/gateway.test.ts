@@ -32,5 +32,5 @@ describe.each([
     );
     expect(some.stdout).toMatch(/- rotation skipped: needs the site database \(--store\)/);
     expect(some.status).toBe(0);
-  }, 120_000);
+  }, 420_000);
 });
