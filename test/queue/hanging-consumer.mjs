@@ -7,8 +7,10 @@ const connection = new Redis({ path, maxRetriesPerRequest: null });
 const worker = new Worker('messages', () => new Promise(() => undefined), {
   connection,
   prefix,
-  lockDuration: 1000,
+  // On a busy machine it may find its own job abandoned: then it takes it again, and BullMQ must not fail it.
+  lockDuration: 3000,
   stalledInterval: 300,
+  maxStalledCount: 1_000_000,
 });
 worker.on('error', () => undefined);
 await worker.waitUntilReady();
