@@ -11,12 +11,12 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { newGuid } from '../../src/protocol/guid.js';
 import { openBackup, sealBackup } from '../../src/secrets/backup/format.js';
 import { copyWithModes } from '../support/copy-folder.js';
+import { MAIN } from '../support/engine-process.js';
+import { countSteps, killedBehind, someOf, type KilledOptions } from '../support/killed-behind.js';
 import { TestRedis } from '../support/redis.js';
 import { tempFolder } from '../support/temp.js';
 import { Gateway, MpeProcess, settings } from '../workers/runtime-support.js';
@@ -25,7 +25,6 @@ import { escrow, password, TestSite, volume } from '../workers/support.js';
 // Many processes, each with its scrypt.
 vi.setConfig({ testTimeout: 180_000 });
 
-const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const PASSWORD = 'correct horse battery staple';
 const FILES = 13;
 
@@ -64,7 +63,7 @@ function start(args: readonly string[]): {
   readonly child: ReturnType<typeof spawn>;
   readonly ended: Promise<Ran>;
 } {
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+  const child = spawn(process.execPath, [MAIN, ...args], {
     env: { PATH: process.env['PATH'], MPE_HOME: site.folder, MPE_KEYS_DIR: keys },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
@@ -209,20 +208,21 @@ describe('mpe backup and restore', () => {
   });
 });
 
-describe('killed at any moment and run again', () => {
+describe('killed behind any change and run again', () => {
+  const options = (): KilledOptions => ({
+    cwd: folder,
+    env: { MPE_HOME: site.folder, MPE_KEYS_DIR: keys },
+  });
+
   test('a backup completes: the old file stays whole until the new one is', async () => {
     await backup();
     const first = readFileSync(file);
-    let killed = 0;
-    for (let round = 0; round < 4; round += 1) {
-      const { child, ended } = start(['backup', file, '--password-file', passwordFile]);
-      await sleep(400 + Math.random() * 1800);
-      if (child.exitCode === null) killed += 1;
-      child.kill('SIGKILL');
-      await ended;
+    const args = ['backup', file, '--password-file', passwordFile];
+    const steps = await countSteps(args, options());
+    for (const step of someOf(steps, 10)) {
+      expect(await killedBehind(step, args, options())).toMatchObject({ killed: true });
       expect((await openBackup(readFileSync(file), PASSWORD)).files).toHaveLength(FILES);
     }
-    expect(killed).toBeGreaterThan(0);
     // Of a process that died while it wrote.
     writeFileSync(`${file}.new-999999999`, 'half');
     expect((await backup()).code).toBe(0);
@@ -233,27 +233,29 @@ describe('killed at any moment and run again', () => {
   test('a restore completes, its counts add up, and half of it starts no process', async () => {
     const before = contents();
     await backup();
-    let halves = 0;
-    for (let round = 0; round < 4; round += 1) {
+    rmSync(keys, { recursive: true });
+    const args = ['restore', file, '--password-file', passwordFile];
+    const steps = await countSteps(args, options());
+    const written = new Set<number>();
+    for (const step of someOf(steps, 12)) {
       rmSync(keys, { recursive: true, force: true });
-      const { child, ended } = start(['restore', file, '--password-file', passwordFile]);
-      // As soon as it begins to write; then at a moment of chance.
-      while (!existsSync(keys) && child.exitCode === null) await sleep(1);
-      await sleep(Math.random() * 12);
-      child.kill('SIGKILL');
-      await ended;
-      const there = existsSync(join(keys, 'restore-unfinished.json'));
-      if (there) halves += 1;
-      if (there && !existsSync(join(keys, 'site.json')))
-        expect((await mpe('secrets', 'verify')).stderr).toContain('KEY_FOLDER_INVALID');
+      const where = `killed behind change ${step} of ${steps}`;
+      expect(await killedBehind(step, args, options()), where).toMatchObject({ killed: true });
+      const half = existsSync(join(keys, 'restore-unfinished.json'));
+      if (half && !existsSync(join(keys, 'site.json')))
+        expect((await mpe('secrets', 'verify')).stderr, where).toContain('KEY_FOLDER_INVALID');
       const again = await restore('--json');
-      expect(again.code).toBe(0);
-      const { written, kept } = JSON.parse(again.stdout) as { written: number; kept: number };
-      expect(written + kept).toBe(FILES);
-      expect(contents()).toEqual(before);
+      expect(again.code, where).toBe(0);
+      const counts = JSON.parse(again.stdout) as { written: number; kept: number };
+      expect(counts.written + counts.kept, where).toBe(FILES);
+      expect(contents(), where).toEqual(before);
+      written.add(counts.written);
     }
-    expect(halves).toBeGreaterThan(0);
-  }, 240_000);
+    // It was stopped before the first file, behind the last one, and at several between them.
+    expect(written).toContain(FILES);
+    expect(written).toContain(0);
+    expect(written.size).toBeGreaterThan(5);
+  }, 600_000);
 
   test('a restore of another backup does not go on with it', async () => {
     await backup();
@@ -273,7 +275,7 @@ test('drill: the keys of a running site are lost, and come back from the backup'
   const env = { ...settings(drill, redis) };
   keys = join(drill.folder, 'keys');
   const run = (...args: readonly string[]): Promise<Ran> => {
-    const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
+    const child = spawn(process.execPath, [MAIN, ...args], {
       env: { PATH: process.env['PATH'], ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -1,7 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { dirname, join } from 'node:path';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { isSentinelRow } from '../../src/recovery/own-rows.js';
 import { createCertificate } from '../../src/secrets/create-certificate.js';
@@ -11,7 +10,8 @@ import { openKeyFolder } from '../../src/secrets/key-folder.js';
 import { Vault } from '../recovery/support.js';
 import { copyWithModes } from '../support/copy-folder.js';
 import { tempFolder } from '../support/temp.js';
-import { kill, MpeProcess, until } from '../workers/runtime-support.js';
+import { countSteps, killedBehind, someOf } from '../support/killed-behind.js';
+import { MpeProcess, settings } from '../workers/runtime-support.js';
 
 const NO_REDIS = { url: 'redis://127.0.0.1:9' };
 const PASSWORD = 'a password of some length';
@@ -139,30 +139,32 @@ describe('a change of certificate', () => {
     expect((await vault.store.readSiteDocument()).version).toBe(1);
   }, 120_000);
 
-  test('stopped by kill -9 at any moment and run again: it completes and the counts add up', async () => {
+  test('stopped by kill -9 at any step and run again: it completes and the counts add up', async () => {
     const vault = await Vault.create();
-    await withDataKeys(vault, 40);
+    // More than one transaction of wraps.
+    await withDataKeys(vault, 230);
     await mpe(vault, ['create']);
-    let killed = 0;
-    for (let life = 0; life < 6; life += 1) {
-      const victim = start(vault, ['rotate']);
-      await until(() => victim.text().includes('wrapping data keys') || victim.child.exitCode !== null);
-      await sleep(15 * life);
-      if (victim.child.exitCode === null) {
-        kill(victim.child.pid ?? 0);
-        killed += 1;
-      }
-      await victim.ended;
+    const wraps = async (): Promise<number> =>
+      (await vault.store.readDataKeys()).filter((row) => !isSentinelRow(vault.site.siteGuid, row)).length;
+    const where = { cwd: vault.site.folder, env: settings(vault.site, NO_REDIS) };
+    const seen: number[] = [];
+    // In the files, in the first transaction, in the second, in the document and behind it.
+    for (const step of [1, 4, 7, 120, 225, 30, 36, 3, 6, 9, 12]) {
+      expect(await killedBehind(step, ['certificate', 'rotate'], where), `behind ${step}`).toMatchObject({
+        killed: true,
+      });
+      expectWhole(vault.keysDir);
+      seen.push(await wraps());
     }
-    expect(killed).toBeGreaterThan(0);
+    // What a transaction wrote is there, or nothing of it.
+    expect(seen).toEqual([230, 230, 230, 230, 430, 430, 460, 460, 460, 460, 460]);
     expect((await mpe(vault, ['rotate'])).code).toBe(0);
     const now = await status(vault);
-    expect(now).toMatchObject({ dataKeys: 40, missing: 0 });
-    expect(now.certificates.map(({ dataKeys }) => dataKeys)).toEqual([40, 40]);
-    const rows = await vault.store.readDataKeys();
-    expect(rows.filter((row) => !isSentinelRow(vault.site.siteGuid, row))).toHaveLength(80);
+    expect(now).toMatchObject({ dataKeys: 230, missing: 0 });
+    expect(now.certificates.map(({ dataKeys }) => dataKeys)).toEqual([230, 230]);
+    expect(await wraps()).toBe(460);
     expectWhole(vault.keysDir);
-    expect((await mpe(vault, ['verify', '--all'])).text).toContain('40 of 40 stored secrets open');
+    expect((await mpe(vault, ['verify', '--all'])).text).toContain('230 of 230 stored secrets open');
   }, 240_000);
 });
 
@@ -278,36 +280,34 @@ describe('a backup', () => {
     expect(verified.code).toBe(0);
   }, 180_000);
 
-  test('and its restore, stopped by kill -9 at any moment and run again, are whole or not there', async () => {
-    const file = join(tempFolder(), 'certificate.pem');
-    const password = secretFile(PASSWORD);
-    const MPE_KEYS_DIR = bare();
-    for (const [command, path] of [
-      ['backup', file],
-      ['restore', file],
-    ] as const) {
-      for (let life = 0; life < 4; life += 1) {
-        const victim = start(
-          vault,
-          [command, path, '--password-file', password],
-          command === 'backup' ? {} : { MPE_KEYS_DIR },
-        );
-        await sleep(900 + 300 * life);
-        if (victim.child.exitCode === null) kill(victim.child.pid ?? 0);
-        await victim.ended;
-      }
-      const again = [
-        command,
-        path,
-        '--password-file',
-        password,
-        ...(command === 'backup' ? ['--force'] : []),
-      ];
-      expect((await mpe(vault, again, command === 'backup' ? {} : { MPE_KEYS_DIR })).code).toBe(0);
+  test('and its restore, stopped by kill -9 behind any change, are whole or not there, and done by the same call', async () => {
+    const password = ['--password-file', secretFile(PASSWORD)];
+    const where = { cwd: vault.site.folder, env: settings(vault.site, NO_REDIS) };
+    const whole = join(tempFolder(), 'certificate.pem');
+    const steps = await countSteps(['certificate', 'backup', whole, ...password], where);
+    const { size } = statSync(whole);
+    for (const step of someOf(steps, 10)) {
+      const file = join(tempFolder(), 'certificate.pem');
+      const call = ['backup', file, ...password];
+      expect(await killedBehind(step, ['certificate', ...call], where)).toMatchObject({ killed: true });
+      if (existsSync(file)) expect(statSync(file).size).toBe(size);
+      expect((await mpe(vault, [...call, '--force'])).code, `killed behind ${step} of ${steps}`).toBe(0);
+      expect(readdirSync(dirname(file))).toEqual(['certificate.pem']);
     }
-    expectWhole(MPE_KEYS_DIR);
-    expect((await mpe(vault, ['verify', '--all'], { MPE_KEYS_DIR })).code).toBe(0);
-  }, 240_000);
+    const restore = ['restore', whole, ...password];
+    const into = (MPE_KEYS_DIR: string): typeof where => ({ ...where, env: { ...where.env, MPE_KEYS_DIR } });
+    const changes = await countSteps(['certificate', ...restore], into(bare()));
+    for (const step of someOf(changes, 10)) {
+      const MPE_KEYS_DIR = bare();
+      const killed = await killedBehind(step, ['certificate', ...restore], into(MPE_KEYS_DIR));
+      expect(killed).toMatchObject({ killed: true });
+      const again = await mpe(vault, restore, { MPE_KEYS_DIR });
+      expect(again.code, `killed behind ${step} of ${changes}: ${again.text}`).toBe(0);
+      expectWhole(MPE_KEYS_DIR);
+      const { text } = await mpe(vault, ['verify'], { MPE_KEYS_DIR });
+      expect(text, `killed behind ${step}`).toContain('2 of 2 data keys open');
+    }
+  }, 600_000);
 
   test('takes no place among the keys, and nothing away from where it is written', async () => {
     const password = secretFile(PASSWORD);

@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { request } from 'node:https';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,7 +21,7 @@ import { newGatewayKey } from '../../src/secrets/site-ca.js';
 import { openStore } from '../../src/store/open-store.js';
 import { copyWithModes } from '../support/copy-folder.js';
 import { Engine } from '../support/engine.js';
-import { MAIN } from '../support/engine-process.js';
+import { killedEverywhere } from './killed-everywhere.js';
 import { Home, type Ran } from './mpe.js';
 
 interface Answer {
@@ -63,20 +62,6 @@ async function assertSound(home: Home): Promise<KeyFolder> {
   const ca = new X509Certificate(readFileSync(join(home.keysDir, 'ca/ca.pem')));
   expect(new X509Certificate(chain).verify(ca.publicKey)).toBe(true);
   return keys;
-}
-
-/** Runs a command and kills it with SIGKILL after so long; whether it was still running. */
-async function killed(home: Home, args: readonly string[], afterMs: number): Promise<boolean> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd: home.folder,
-    env: { PATH: process.env['PATH'] ?? '' },
-    stdio: 'ignore',
-  });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  await Promise.race([sleep(afterMs), ended]);
-  child.kill('SIGKILL');
-  await ended;
-  return child.signalCode === 'SIGKILL';
 }
 
 describe('mpe gateway-keys', () => {
@@ -169,27 +154,24 @@ describe('mpe gateway-keys', () => {
       expect(existsSync(file(name))).toBe(false);
   }, 300_000);
 
-  test('killed at many moments, both leave keys that fit, and are finished by the same call', async () => {
-    const home = made.copy();
-    let kills = 0;
-    for (const afterMs of [150, 250, 350, 450, 520, 600, 700, 850, 1000, 1300]) {
-      for (const args of [
-        ['gateway-keys', 'rotate'],
-        ['gateway-keys', 'renew-tls'],
-      ]) {
-        if (await killed(home, args, afterMs)) kills += 1;
-        await assertSound(home);
-      }
-    }
-    // A fast machine is done before the later ones.
-    expect(kills).toBeGreaterThan(1);
-    await ok(home, 'gateway-keys', 'rotate');
-    await ok(home, 'gateway-keys', 'renew-tls');
-    await assertSound(home);
-    expect(await tokenKids(home)).toHaveLength(2);
-    for (const name of ['token-key-next.json', 'tls-key-next.pem'])
-      expect(existsSync(join(home.keysDir, 'gateway', name))).toBe(false);
-  }, 300_000);
+  test.each([
+    [['gateway-keys', 'rotate'], 2],
+    [['gateway-keys', 'renew-tls'], 1],
+  ])(
+    '%j, killed behind every change it makes, leaves keys that fit, and the same call finishes it',
+    async (args, tokenKeys) => {
+      await killedEverywhere(made, args, {
+        between: assertSound,
+        finished: async (home) => {
+          await assertSound(home);
+          expect(await tokenKids(home)).toHaveLength(tokenKeys);
+          const left = readdirSync(join(home.keysDir, 'gateway')).filter((name) => /-next|\.new-/.test(name));
+          expect(left).toEqual([]);
+        },
+      });
+    },
+    600_000,
+  );
 });
 
 describe('a change of the gateway keys while the site runs', () => {

@@ -1,13 +1,11 @@
-import { spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { verifySiteDocument } from '../../src/jose/index.js';
 import { openKeyFolder } from '../../src/secrets/key-folder.js';
 import { openStore } from '../../src/store/open-store.js';
 import type { SiteStore } from '../../src/store/site-store.js';
-import { MAIN } from '../support/engine-process.js';
+import { killedEverywhere } from './killed-everywhere.js';
 import { Home, type Ran } from './mpe.js';
 
 interface Listed {
@@ -51,20 +49,6 @@ async function assertSound(home: Home): Promise<void> {
     for (const key of document.sealingKeys) expect(there.has(key.kid)).toBe(true);
     expect(document.sealingKeys.some((key) => key.alg === RSA)).toBe(true);
   });
-}
-
-/** Runs a command and kills it with SIGKILL after so long; whether it was still running. */
-async function killed(home: Home, args: readonly string[], afterMs: number): Promise<boolean> {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    cwd: home.folder,
-    env: { PATH: process.env['PATH'] ?? '' },
-    stdio: 'ignore',
-  });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  await Promise.race([sleep(afterMs), ended]);
-  child.kill('SIGKILL');
-  await ended;
-  return child.signalCode === 'SIGKILL';
 }
 
 describe('mpe site-keys', () => {
@@ -129,19 +113,16 @@ describe('mpe site-keys', () => {
     await assertSound(home);
   }, 120_000);
 
-  test('rotate, killed at many moments and run again, makes one key and offers it', async () => {
-    const home = made.copy();
-    let kills = 0;
-    for (const afterMs of [350, 450, 550, 650, 800, 950, 1100, 1300, 1600]) {
-      if (await killed(home, ['site-keys', 'rotate'], afterMs)) kills += 1;
-      await assertSound(home);
-    }
-    await ok(home, 'site-keys', 'rotate');
-    expect(kills).toBeGreaterThan(2);
-    const keys = await list(home);
-    expect(keys.map((key) => key.state)).toEqual(['offered', 'offered', 'offered', 'offered']);
-    await assertSound(home);
-  }, 120_000);
+  test('rotate, killed behind every change it makes and run again, makes one key an algorithm and offers it', async () => {
+    await killedEverywhere(made, ['site-keys', 'rotate'], {
+      between: assertSound,
+      finished: async (home) => {
+        await assertSound(home);
+        const states = (await list(home)).map((key) => key.state);
+        expect(states).toEqual(['offered', 'offered', 'offered', 'offered']);
+      },
+    });
+  }, 600_000);
 
   test('unknown kids and a missing root are refused before anything is written', async () => {
     const home = made.copy();
@@ -167,17 +148,9 @@ describe('mpe site publish', () => {
     expect((await home.mpe(['site', 'publish', '--expires', '0'])).code).toBe(2);
   }, 60_000);
 
-  test('--new-root: both sign, old folders and old site rows follow, and a killed one is finished', async () => {
+  test('--new-root: both sign, old folders and old site rows follow', async () => {
     const home = made.copy();
     const old = await openKeyFolder(home.keysDir, 'operator');
-    for (const afterMs of [350, 420, 500, 600]) {
-      await killed(home, ['site', 'publish', '--new-root'], afterMs);
-      const keys = await openKeyFolder(home.keysDir, 'anyone');
-      await inStore(home, async (store) => {
-        await verifySiteDocument((await store.readSiteDocument()).jws, keys.rootThumbprint);
-      });
-    }
-    // Finishes what was begun, or begins.
     await ok(home, 'site', 'publish', '--new-root');
     const now = await openKeyFolder(home.keysDir, 'operator');
     expect(now.rootThumbprint).not.toBe(old.rootThumbprint);
@@ -196,4 +169,29 @@ describe('mpe site publish', () => {
     const status = JSON.parse((await home.mpe(['status', '--json'])).stdout) as { database: { ok: boolean } };
     expect(status.database.ok).toBe(true);
   }, 90_000);
+
+  test('--new-root, killed behind every change it makes: folder and document fit, one new root comes of it unless it was done', async () => {
+    const old = (await openKeyFolder(made.keysDir, 'operator')).rootThumbprint;
+    const fits = async (home: Home): Promise<readonly [string, number]> => {
+      const keys = await openKeyFolder(home.keysDir, 'anyone');
+      return inStore(home, async (store) => {
+        const { jws } = await store.readSiteDocument();
+        const { rootKey, rootChanges } = await verifySiteDocument(jws, keys.rootThumbprint);
+        // Who knows the old root alone follows.
+        await verifySiteDocument(jws, old);
+        return [rootKey.kid, rootChanges?.length ?? 0];
+      });
+    };
+    await killedEverywhere(made, ['site', 'publish', '--new-root'], {
+      between: fits,
+      finished: async (home, done) => {
+        const [root, changes] = await fits(home);
+        const now = await openKeyFolder(home.keysDir, 'operator');
+        expect([now.rootThumbprint, now.rootKey().kid]).toEqual([root, root]);
+        expect(root).not.toBe(old);
+        expect(changes).toBe(done ? 2 : 1);
+        expect(existsSync(join(home.keysDir, 'root/root-key-next.json'))).toBe(false);
+      },
+    });
+  }, 600_000);
 });

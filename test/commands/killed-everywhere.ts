@@ -1,0 +1,36 @@
+import { expect } from 'vitest';
+import { countSteps, killedBehind } from '../support/killed-behind.js';
+import type { Home } from './mpe.js';
+
+/** What must hold of a site whose command was killed, and of one whose command was run again. */
+export interface Seen {
+  readonly between: (home: Home) => Promise<unknown>;
+  /** @param done - it was killed behind its last change: the same words began anew */
+  readonly finished: (home: Home, done: boolean) => Promise<unknown>;
+}
+
+/**
+ * A command, killed once at each place where it changes a file or a database, every time on a new copy of
+ * the site; then run again with the same words, which must finish it.
+ */
+export async function killedEverywhere(made: Home, args: readonly string[], seen: Seen): Promise<void> {
+  const undisturbed = made.copy();
+  const steps = await countSteps(args, { cwd: undisturbed.folder });
+  await seen.finished(undisturbed, false);
+  expect(steps).toBeGreaterThan(5);
+  for (let step = 1; step <= steps; step += 1) {
+    const home = made.copy();
+    const where = `${args.join(' ')}, killed behind change ${step} of ${steps}`;
+    try {
+      expect(await killedBehind(step, args, { cwd: home.folder })).toMatchObject({ killed: true });
+      await seen.between(home);
+      const again = await home.mpe(args);
+      expect(again.code, again.stderr).toBe(0);
+      await seen.finished(home, step === steps);
+    } catch (error) {
+      throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
+  }
+}
