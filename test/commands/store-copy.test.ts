@@ -1,6 +1,9 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import Database from 'better-sqlite3';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { openStore } from '../../src/store/open-store.js';
 import { Connection } from '../../src/store/sqlite/connection.js';
@@ -17,6 +20,35 @@ import { Home, type Ran } from './mpe.js';
 
 const MESSAGES = 12;
 const KEYS_OF_THE_BIG_ONE = 20_000;
+
+/** Of a site whose copy is stopped at given rows: some batches of each table. */
+const KEYS = 6000;
+
+/** What one transaction of a copy holds at most. */
+const BATCH_ROWS = 1000;
+/** Places that a copy does not pass, and the rows of clients, keys and proofs that lie before them. */
+const STOPS = [
+  { table: 'Clients', at: "NEW.MachineName = 'PC1'", there: 0 },
+  { table: 'Clients', at: "NEW.MachineName = 'PC2500'", there: 2500 },
+  { table: 'Keys', at: "NEW.SecretId = unhex(printf('%064x', 2500))", there: KEYS + 2500 },
+  { table: 'KeyProofs', at: 'NEW.Sequence = 4500', there: 2 * KEYS + 4500 },
+] as const;
+
+/** Lets no copy into `path` get beyond a row: whoever writes it never comes to an end with it. */
+function stopCopyAt(path: string, table: string | null, at = ''): void {
+  const db = new Database(path);
+  // A trigger may have no recursion of its own, the view that it reads may.
+  db.exec(`DROP TRIGGER IF EXISTS TestStop; DROP VIEW IF EXISTS TestForever;
+    CREATE VIEW TestForever AS
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT 1 FROM n) SELECT i FROM n;`);
+  db.exec(
+    table === null
+      ? 'DROP VIEW TestForever'
+      : `CREATE TRIGGER TestStop BEFORE INSERT ON ${table} WHEN ${at}
+           BEGIN SELECT count(*) FROM TestForever; END`,
+  );
+  db.close();
+}
 
 /** A site with real keys, made by real messages; the folder holds site.db and keys/. */
 let folder: string;
@@ -44,24 +76,29 @@ const run = (args: readonly string[], settings: Readonly<Record<string, string>>
 const copy = (from: string, to: string, ...more: readonly string[]): Promise<Ran> =>
   run(['store', 'copy', '--from', from, '--to', to, ...more], { NO_COLOR: '1' });
 
-/** Begins a copy and kills it so long after its first row. */
-async function copyAndKill(from: string, to: string, milliseconds: number): Promise<void> {
+/**
+ * Begins a copy and kills it once `reached` says so of what it has written to standard error. The caller sees to
+ * it that the copy cannot be over by then.
+ */
+async function copyAndKill(from: string, to: string, reached: (text: string) => boolean): Promise<void> {
   const child = spawn(process.execPath, [MAIN, 'store', 'copy', '--from', from, '--to', to], {
     env: { PATH: process.env['PATH'] ?? '' },
     stdio: ['ignore', 'ignore', 'pipe'],
   });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  const copying = new Promise<void>((resolve) => {
-    child.stderr.on('data', (chunk: Buffer) => {
-      if (chunk.includes('copying: ')) resolve();
-    });
-  });
-  await Promise.race([copying, ended]);
-  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+  let text = '';
+  child.stderr.setEncoding('utf8').on('data', (part: string) => (text += part));
+  const ended = once(child, 'close');
+  while (!reached(text)) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the copy ended: ${text}`);
+    await sleep(50);
+  }
   child.kill('SIGKILL');
   await ended;
-  expect(child.signalCode).toBe('SIGKILL');
+  expect(child.signalCode, text).toBe('SIGKILL');
 }
+
+/** Something is copied. */
+const isCopying = (text: string): boolean => text.includes('copying: ');
 
 /** The site hash and the state of all secrets of a database, by the commands an operator has. */
 async function inspect(url: string): Promise<{ hash: string; verified: Ran }> {
@@ -103,8 +140,11 @@ describe('mpe store copy', () => {
     const connection = Connection.open(from, { readOnly: false });
     migrate(connection, loadMigrations(), T0);
     fillEveryTable(connection);
-    fillMany(connection, KEYS_OF_THE_BIG_ONE);
+    fillMany(connection, KEYS);
     connection.close();
+    const target = Connection.open(to, { readOnly: false });
+    migrate(target, loadMigrations(), T0);
+    target.close();
     const rowsThere = (): number => {
       const target = Connection.open(to, { readOnly: true });
       const row = target.get(
@@ -115,12 +155,16 @@ describe('mpe store copy', () => {
     };
 
     const seen = [0];
-    // Later and later, until something is there: how soon that is depends on the machine.
-    for (let milliseconds = 0; seen.length < 4 || (seen.at(-1) === 0 && milliseconds < 10_000);) {
-      await copyAndKill(sqlite(from), sqlite(to), milliseconds);
+    for (const { table, at, there } of STOPS) {
+      stopCopyAt(to, `MPE_${table}`, at);
+      await copyAndKill(
+        sqlite(from),
+        sqlite(to),
+        (text) => isCopying(text) && rowsThere() >= there - BATCH_ROWS,
+      );
       seen.push(rowsThere());
-      milliseconds = milliseconds * 3 + 50;
     }
+    stopCopyAt(to, null);
     for (const command of [['status'], ['site', 'hash'], ['worker'], ['gateway']]) {
       const refused = await run(command, {
         ...{ MPE_STORE_URL: sqlite(to), MPE_KEYS_DIR: join(folder, 'keys'), MPE_LOG_LEVEL: 'fatal' },
@@ -129,8 +173,10 @@ describe('mpe store copy', () => {
       expect(`${refused.stdout}${refused.stderr}`, command.join(' ')).toContain('has not finished');
       expect(refused.code, command.join(' ')).not.toBe(0);
     }
+    // Further each time, and never done.
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
-    expect(seen.at(-1)).toBeGreaterThan(0);
+    expect(new Set(seen.slice(1)).size).toBe(STOPS.length);
+    expect(seen.at(-1)).toBeLessThan(3 * KEYS);
     const ran = await copy(sqlite(from), sqlite(to));
     expect(ran.code, ran.stderr).toBe(0);
     expect(ran.stdout).toContain('an earlier run had begun it');
@@ -140,7 +186,7 @@ describe('mpe store copy', () => {
     ];
     expect(await b.counts()).toEqual(await a.counts());
     await Promise.all([a.close(), b.close()]);
-  }, 180_000);
+  }, 300_000);
 
   test('reads URLs from files, and tells what is wrong without repeating a URL', async () => {
     const home = tempFolder();
@@ -200,8 +246,9 @@ describeSqlServer('mpe store copy with SQL Server', () => {
     fillMany(connection, KEYS_OF_THE_BIG_ONE);
     connection.close();
     const { url, location } = await newMssql();
-    for (const milliseconds of [100, 600]) {
-      await copyAndKill(sqlite(path), url, milliseconds);
+    // At the first of some hundred batches, and of what was left of them.
+    for (let kills = 0; kills < 2; kills += 1) {
+      await copyAndKill(sqlite(path), url, isCopying);
       const refused = await run(['site', 'hash'], { MPE_STORE_URL: url });
       expect(refused.stderr).toContain('COPY_UNFINISHED');
       expect(refused.code).toBe(1);
