@@ -41,23 +41,42 @@ afterAll(async () => {
 async function mpe(
   args: readonly string[],
   more: Record<string, string> = {},
-): Promise<{ readonly code: number; readonly out: string }> {
+): Promise<{ readonly code: number; readonly stdout: string; readonly out: string }> {
   const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], {
     env: { PATH: process.env['PATH'], ...env, ...more },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-  const out: Buffer[] = [];
+  const [out, err]: [Buffer[], Buffer[]] = [[], []];
   child.stdout.on('data', (chunk: Buffer) => out.push(chunk));
-  child.stderr.on('data', (chunk: Buffer) => out.push(chunk));
+  child.stderr.on('data', (chunk: Buffer) => err.push(chunk));
   const [code] = (await once(child, 'close')) as [number];
-  return { code, out: Buffer.concat(out).toString() };
+  const stdout = Buffer.concat(out).toString();
+  return { code, stdout, out: stdout + Buffer.concat(err).toString() };
 }
 
 async function doctor(
   more: Record<string, string> = {},
 ): Promise<{ code: number; findings: Finding[]; out: string }> {
-  const { code, out } = await mpe(['doctor', '--json'], more);
-  return { code, out, findings: (JSON.parse(out) as { findings: Finding[] }).findings };
+  const { code, stdout, out } = await mpe(['doctor', '--json'], more);
+  return { code, out, findings: (JSON.parse(stdout) as { findings: Finding[] }).findings };
+}
+
+/** What doctor says of a host whose services answer: its questions have bounds that a busy machine may take. */
+async function answeredDoctor(): ReturnType<typeof doctor> {
+  let said = await doctor();
+  await expect
+    .poll(
+      async () => {
+        const states = ['redis', 'redis clock', 'database'].map(
+          (check) => of(said.findings, check)[0]?.state,
+        );
+        if (states.some((state) => state !== 'ok')) said = await doctor();
+        return states;
+      },
+      { timeout: 150_000, interval: 0 },
+    )
+    .toEqual(['ok', 'ok', 'ok']);
+  return said;
 }
 
 const of = (findings: readonly Finding[], check: string): Finding[] =>
@@ -86,7 +105,7 @@ describe('mpe doctor', () => {
       MPE_HOEM: 'x',
     });
     expect(code).toBe(2);
-    expect(performance.now() - began).toBeLessThan(30_000);
+    expect(performance.now() - began).toBeLessThan(90_000);
     for (const check of ['configuration', 'key folder', 'database', 'redis', 'workers'])
       expect(of(findings, check).some(({ state }) => state === 'fail')).toBe(true);
     expect(of(findings, 'configuration').filter(({ state }) => state === 'fail')).toHaveLength(2);
@@ -100,7 +119,7 @@ describe('mpe doctor', () => {
   });
 
   test('sees a sound host, its backup, and what is wrong with a file; says how to mend it', async () => {
-    const before = await doctor();
+    const before = await answeredDoctor();
     expect(before.code).toBe(2);
     for (const check of [
       'key folder',
@@ -139,7 +158,7 @@ describe('mpe doctor', () => {
         { state: 'warn', text: expect.stringContaining('root/notes.txt') },
       ]);
       expect(list.code).toBe(1);
-      const { files } = JSON.parse(list.out) as {
+      const { files } = JSON.parse(list.stdout) as {
         files: { path: string; state: string; inBackup: boolean }[];
       };
       const stateOf = (path: string): string | undefined => files.find((one) => one.path === path)?.state;
@@ -154,7 +173,7 @@ describe('mpe doctor', () => {
       rmSync(join(site.folder, 'keys', 'root', 'notes.txt'));
       chmodSync(root, 0o600);
     }
-  });
+  }, 400_000);
 });
 
 describe('a check', () => {
