@@ -23,8 +23,12 @@ export class LockWatch {
     this.#timer.unref();
   }
 
-  /** Watches a job that was just taken. */
+  /**
+   * Watches a job that was just taken. Where this process has it in hand already, that lock is lost: BullMQ
+   * keeps one lock a job and process, renews the new one, and never speaks of the old one again.
+   */
   track(jobId: string): AbortController {
+    this.lost([jobId]);
     const controller = new AbortController();
     this.#held.set(jobId, { controller, renewedAt: performance.now() });
     return controller;

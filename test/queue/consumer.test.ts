@@ -184,6 +184,31 @@ describe('locks', () => {
     expect(runs).toBeGreaterThan(1);
   });
 
+  test('a lost lock whose job this same process takes again fires the signal of the first delivery', async () => {
+    const siteGuid = newGuid();
+    const queue = openQueue(redis, siteGuid);
+    let runs = 0;
+    let fired = false;
+    // Abandoned jobs are found long before the lock is to be renewed.
+    startConsumer(redis, siteGuid, {
+      process: async (_job, signal) => {
+        runs += 1;
+        if (runs > 1) return { kind: 'done' };
+        await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        fired = true;
+        return { kind: 'done' };
+      },
+    });
+    const job = someJob();
+    await eventually(() => queue.add(job));
+    await eventually(() => expect(runs).toBe(1));
+    const raw = redis.connect();
+    await raw.del(`{mpe:${siteGuid.slice(0, 8)}}:messages:${jobIdOf(job)}:lock`);
+    raw.disconnect();
+    await eventually(() => expect([fired, runs]).toEqual([true, 2]));
+    await eventually(async () => expect(await queue.state(jobIdOf(job))).toBe('absent'));
+  });
+
   test('a job of a killed process goes to another one, marked as stalled', async () => {
     const siteGuid = newGuid();
     const queue = openQueue(redis, siteGuid);
