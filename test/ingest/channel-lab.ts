@@ -92,7 +92,7 @@ export class ChannelLab {
       highWater: 10_000,
       log: silent,
     });
-    await lab.#queue.ready(5000);
+    if (!(await lab.#queue.ready(60_000))) throw new Error('Redis does not answer');
     return lab;
   }
 

@@ -3,7 +3,7 @@ import { decodeMessageReply } from '../../src/protocol/message-reply.js';
 import { newGuid, type Guid } from '../../src/protocol/guid.js';
 import { LIMITS } from '../../src/protocol/vocabulary.js';
 import { messageJobId, ReplyBus } from '../../src/queue/index.js';
-import { silent } from '../queue/support.js';
+import { eventually, silent } from '../queue/support.js';
 import { TestRedis } from '../support/redis.js';
 import { dispositionOf, PROTOBUF, TestGateway, workerReply, type TestClient } from './support.js';
 
@@ -108,7 +108,12 @@ describe('POST /v1/messages', () => {
 
   test('at the end of a wait a reply that went to another gateway is found', async () => {
     const messageId = newGuid();
-    const posted = site.post(client, await site.envelope(client.clientId, messageId), { prefer: 'wait=2' });
+    const posted = site.post(client, await site.envelope(client.clientId, messageId), { prefer: 'wait=6' });
+    // The job is there: what is stored from now on is no reply of before.
+    const asked = { authorization: client.authorization };
+    await eventually(async () =>
+      expect((await site.call('GET', `/v1/messages/${messageId}`, asked)).status).toBe(202),
+    );
     // Nobody takes the job; another gateway's delivery of the same message was answered meanwhile.
     const bus = ReplyBus.open({ redisUrl: redis.url, siteGuid: site.siteGuid, gatewayId: null, log: silent });
     const reply = workerReply({
@@ -116,8 +121,7 @@ describe('POST /v1/messages', () => {
       stalled: 0,
       data: { kind: 'message', messageId } as never,
     });
-    await new Promise((resolve) => setTimeout(resolve, 300));
-    await bus.publish(messageJobId(client.clientId, messageId), 'another-gateway', reply);
+    await eventually(() => bus.publish(messageJobId(client.clientId, messageId), 'another-gateway', reply));
     const answer = await posted;
     await bus.close();
     expect([answer.status, dispositionOf(answer)]).toEqual([200, 'COMMITTED']);
@@ -309,8 +313,7 @@ describe('GET /v1/messages/{id}', () => {
       stalled: 0,
       data: { kind: 'message', messageId: ids.replied } as never,
     });
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    await bus.publish(messageJobId(client.clientId, ids.replied), 'gw', reply);
+    await eventually(() => bus.publish(messageJobId(client.clientId, ids.replied), 'gw', reply));
     await bus.close();
     const answers = await Promise.all([get(ids.replied), get(ids.quarantined), get(ids.dead)]);
     expect(answers.map((answer) => answer.status)).toEqual([200, 202, 200]);

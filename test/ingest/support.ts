@@ -21,7 +21,7 @@ import { gatewayNames } from '../../src/secrets/gateway-names.js';
 import { makeSiteMaterial, type SiteMaterial } from '../../src/secrets/site-material.js';
 import { openStore } from '../../src/store/open-store.js';
 import type { SiteStore } from '../../src/store/site-store.js';
-import { keptLog, silent } from '../queue/support.js';
+import { eventually, keptLog, silent } from '../queue/support.js';
 import type { TestRedis } from '../support/redis.js';
 import { tempFolder } from '../support/temp.js';
 import { readVitals, startGatewayProcess, type GatewayProcess, type Vitals } from './gateway-process.js';
@@ -250,12 +250,15 @@ export class TestGateway {
       redisUrl: redis.url,
       siteGuid: this.siteGuid,
       concurrency: 8,
-      lockMs: 5000,
+      // Long: a busy machine must not lose it, or the job would be seen twice.
+      lockMs: 30_000,
       stalledMs: 1000,
       log: silent,
       process: async (job) => {
         seen.push(job.data);
-        await bus.publish(job.id, job.data.gatewayId, await answer(job));
+        const reply = await answer(job);
+        // The job may be here before the bus is connected: thrown, it would come again.
+        await eventually(() => bus.publish(job.id, job.data.gatewayId, reply));
         return { kind: 'done' };
       },
     });

@@ -103,9 +103,11 @@ export class EngineProcess {
   async waitForEvent(event: string, timeoutMs = 90_000): Promise<LogLine> {
     const until = performance.now() + timeoutMs;
     for (;;) {
+      // Asked before the log is read: what ends just after its last line has written it.
+      const { running } = this;
       const line = this.lines().find((one) => one['event'] === event);
       if (line !== undefined) return line;
-      if (!this.running) throw new Error(`${this.name} ended before "${event}":\n${this.lastLines()}`);
+      if (!running) throw new Error(`${this.name} ended before "${event}":\n${this.lastLines()}`);
       if (performance.now() > until)
         throw new Error(`${this.name} did not log "${event}" within ${timeoutMs} ms:\n${this.lastLines()}`);
       await sleep(15);

@@ -7,8 +7,11 @@ const vitest = process.env['VITEST'] === undefined ? null : await import('vitest
 
 const atEnd: string[] = [];
 
+// A process that was killed a moment ago may still have put a file there while the folder was emptied.
+const REMOVAL = { recursive: true, force: true, maxRetries: 10, retryDelay: 50 } as const;
+
 function removeAll(): void {
-  for (const folder of atEnd.splice(0)) rmSync(folder, { recursive: true, force: true });
+  for (const folder of atEnd.splice(0)) rmSync(folder, REMOVAL);
 }
 
 if (vitest === null) process.once('exit', removeAll);
@@ -27,7 +30,7 @@ export function tempFolder(prefix = 'mpe-test-'): string {
   const folder = mkdtempSync(join(tmpdir(), prefix));
   try {
     if (vitest === null) atEnd.push(folder);
-    else vitest.onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    else vitest.onTestFinished(() => rmSync(folder, REMOVAL));
   } catch {
     atEnd.push(folder);
   }
