@@ -12,9 +12,20 @@ import { tempFolder } from '../support/temp.js';
 import { LiveSite } from './live-site.js';
 
 const CHILD = fileURLToPath(new URL('crash-child.ts', import.meta.url));
-const ROUNDS = 6;
-/** Made in a round, unless the kill comes first: slow machines have to send them all in the end. */
-const PER_ROUND = 30;
+/**
+ * One for each round: the line of the program after which it is killed, and how many milliseconds later. In
+ * the midst of making a message, of sending, or of writing down a reply.
+ */
+const KILLS: readonly (readonly [line: number, laterMs: number])[] = [
+  [2, 0],
+  [7, 31],
+  [12, 7],
+  [18, 48],
+  [24, 15],
+  [31, 23],
+];
+/** More than anybody waits for: a program that is to be killed does not end before. */
+const ENDLESS = 1_000_000;
 
 interface Stored {
   readonly clientId: string;
@@ -52,7 +63,7 @@ async function run(
   const [code, signal] = (await closed) as [number | null, string | null];
   children.delete(child);
   await Promise.all(hooks);
-  expect(signal ?? code).toBe(lines.at(-1) === 'done' ? 0 : 'SIGKILL');
+  expect(signal ?? code).toBe(count === ENDLESS ? 'SIGKILL' : 0);
   return lines;
 }
 
@@ -80,12 +91,10 @@ test('kill -9 while making and sending loses no message and no byte, and uses no
     }
   };
 
-  for (let round = 0; round < ROUNDS; round += 1) {
-    // In the midst of making the n-th message, of sending, or of writing down a reply.
-    const fatal = 2 + Math.floor(Math.random() * PER_ROUND);
-    const lines = await run(folder, PER_ROUND, async (_line, number, kill) => {
+  for (const [fatal, laterMs] of KILLS) {
+    const lines = await run(folder, ENDLESS, async (_line, number, kill) => {
       if (number !== fatal) return;
-      await sleep(Math.random() * 50);
+      await sleep(laterMs);
       kill();
     });
     for (const line of lines) {
@@ -98,7 +107,7 @@ test('kill -9 while making and sending loses no message and no byte, and uses no
   await run(folder, 0);
   expect(state().messages).toEqual([]);
 
-  expect(made.length).toBeGreaterThanOrEqual(ROUNDS);
+  expect(made.length).toBeGreaterThanOrEqual(KILLS.reduce((sum, [line]) => sum + line - 1, 0));
   const loaded = await MpeClient.load(folder);
   const lost = made.filter(({ volumeId, keyId }) => !loaded.isSafe(volumeId, keyId));
   expect(lost).toEqual([]);
@@ -123,7 +132,7 @@ test('the lock of a client that was killed is free at once', async () => {
     state: folder,
   });
   await client.close();
-  await run(folder, PER_ROUND, async (line, _number, kill) => {
+  await run(folder, ENDLESS, async (line, _number, kill) => {
     if (line !== 'loaded') return;
     await expect(MpeClient.load(folder)).rejects.toMatchObject({ code: 'STATE_LOCKED' });
     kill();

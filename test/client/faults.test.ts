@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import {
   MemoryStateStore,
   MpeClient,
@@ -18,7 +18,9 @@ beforeAll(async () => {
 });
 afterAll(() => site.stop());
 
-const quick = { backoff: { baseMs: 20, capMs: 100 }, waitSeconds: 1, timeoutMs: 500 };
+const quick = { backoff: { baseMs: 20, capMs: 100 }, waitSeconds: 20, timeoutMs: 30_000 };
+/** For a server that does not answer. */
+const hasty = { ...quick, waitSeconds: 1, timeoutMs: 500 };
 const volumes = () => [
   {
     volumeId: newGuid(),
@@ -34,7 +36,7 @@ test('a server that accepts and says nothing is given up, at enrolment and later
   const url = `https://localhost:${String((silent.address() as AddressInfo).port)}`;
   const { enrolmentToken } = site;
   await expect(
-    MpeClient.enrol({ ...quick, url, enrolmentToken, state: new MemoryStateStore() }),
+    MpeClient.enrol({ ...hasty, url, enrolmentToken, state: new MemoryStateStore() }),
   ).rejects.toMatchObject({ code: 'UNREACHABLE' });
 
   const state = new MemoryStateStore();
@@ -43,7 +45,7 @@ test('a server that accepts and says nothing is given up, at enrolment and later
   await client.close();
   const moved = (await state.read())!.replace(site.url, url);
   await state.write(() => moved);
-  const lost = await MpeClient.load(state, quick);
+  const lost = await MpeClient.load(state, hasty);
   const report = await lost.pump();
   expect(report).toEqual({ settled: [], pending: 1 });
   await lost.close();
@@ -56,6 +58,8 @@ test('a gateway that takes the message and never answers: the message is sent ag
   const { enrolmentToken } = site;
   const client = await MpeClient.enrol({
     ...quick,
+    // The answers that come must not be late, on a busy machine either.
+    ...{ waitSeconds: 1, timeoutMs: 5000 },
     url: gateway.url,
     enrolmentToken,
     state: new MemoryStateStore(),
@@ -68,7 +72,7 @@ test('a gateway that takes the message and never answers: the message is sent ag
     swallowed += 1;
     return new Promise(() => undefined);
   };
-  const { settled } = await client.drain({ timeoutMs: 20_000 });
+  const { settled } = await client.drain({ timeoutMs: 90_000 });
   expect(swallowed).toBe(1);
   expect(settled.map((one) => one.disposition)).toEqual(['COMMITTED']);
   await client.close();
@@ -84,10 +88,10 @@ test('a gateway that restarts in between: the connection is made anew and nothin
     state: new MemoryStateStore(),
   });
   await client.escrow(volumes());
-  await client.drain({ timeoutMs: 20_000 });
+  await client.drain({ timeoutMs: 90_000 });
   await site.restartGateway();
   await client.escrow(volumes());
-  const { settled } = await client.drain({ timeoutMs: 20_000 });
+  const { settled } = await client.drain({ timeoutMs: 90_000 });
   expect(settled.map((one) => one.disposition)).toEqual(['COMMITTED']);
   await client.close();
 });
@@ -131,7 +135,7 @@ test('a message that could not be written is never sent, and the client stops un
   expect(again.nextSequence).toBe(1n);
   expect(again.pending()).toEqual([]);
   await again.escrow(volumes());
-  const { settled } = await again.drain({ timeoutMs: 20_000 });
+  const { settled } = await again.drain({ timeoutMs: 90_000 });
   expect(settled.map((one) => one.disposition)).toEqual(['COMMITTED']);
   await again.close();
 });
@@ -163,15 +167,15 @@ test('a message that is being written is not sent before it is on disk', async (
   gate.slow = true;
   const making = client.escrow(volumes());
   const pumping = client.pump();
+  await vi.waitFor(() => expect(client.pending()).toHaveLength(1), { timeout: 90_000 });
   // The client is free to send; only the disk is slow.
   await new Promise((resolve) => setTimeout(resolve, 100));
-  expect(client.pending()).toHaveLength(1);
   expect(early).toEqual([]);
   gate.slow = false;
   gate.open();
   await making;
   await pumping;
-  await client.drain({ timeoutMs: 20_000 });
+  await client.drain({ timeoutMs: 90_000 });
   expect(early).toEqual([]);
   expect(client.settled()).toHaveLength(1);
   await client.close();

@@ -43,10 +43,14 @@ export class StolenGateway {
     const server = createServer({ key: tls.key, cert: tls.cert });
     const gateway = new StolenGateway(server);
     server.on('request', (incoming, outgoing) => {
-      void gateway.#answer(incoming, real).then(({ status, body, headers }) => {
-        outgoing.writeHead(status, headers ?? {});
-        outgoing.end(body);
-      });
+      gateway.#answer(incoming, real).then(
+        ({ status, body, headers }) => {
+          outgoing.writeHead(status, headers ?? {});
+          outgoing.end(body);
+        },
+        // The client has hung up, or the real gateway is gone: so is this connection.
+        () => outgoing.destroy(),
+      );
     });
     server.on('tlsClientError', () => undefined);
     server.listen(0, '127.0.0.1');
@@ -64,9 +68,10 @@ export class StolenGateway {
   }
 
   async stop(): Promise<void> {
-    this.#server.closeAllConnections();
+    const closed = once(this.#server, 'close');
     this.#server.close();
-    await once(this.#server, 'close');
+    this.#server.closeAllConnections();
+    await closed;
   }
 
   async #answer(incoming: IncomingMessage, realUrl: string): Promise<Answer> {
@@ -88,6 +93,7 @@ function pass(incoming: IncomingMessage, seen: Seen, realUrl: string): Promise<A
       (response) => {
         const parts: Buffer[] = [];
         response.on('data', (part: Buffer) => parts.push(part));
+        response.on('error', reject);
         response.on('end', () =>
           resolve({
             status: response.statusCode ?? 0,

@@ -48,8 +48,9 @@ describe('with site tokens', () => {
   const enrol = (more: Partial<EnrolOptions> = {}): Promise<MpeClient> =>
     MpeClient.enrol({
       backoff: { baseMs: 100, capMs: 400 },
-      waitSeconds: 5,
-      timeoutMs: 3000,
+      // Long: a busy machine must not make a request late, which would be sent again and counted.
+      waitSeconds: 20,
+      timeoutMs: 30_000,
       url: gateway.url,
       enrolmentToken: site.enrolmentToken,
       state: new MemoryStateStore(),
@@ -68,7 +69,7 @@ describe('with site tokens', () => {
     const client = await enrol({ now: () => Date.now() + offset });
     const { registrations } = counts();
     await escrowOne(client);
-    const { settled } = await client.drain({ timeoutMs: 20_000 });
+    const { settled } = await client.drain({ timeoutMs: 90_000 });
     expect(settled.map(({ disposition }) => disposition)).toEqual(['COMMITTED']);
     expect(counts()).toMatchObject({ tokens: 1, registrations });
     await client.close();
@@ -86,7 +87,7 @@ describe('with site tokens', () => {
     await site.restartGateway(9 * HOURS_MS);
     try {
       await escrowOne(client);
-      const { settled } = await client.drain({ timeoutMs: 20_000 });
+      const { settled } = await client.drain({ timeoutMs: 90_000 });
       expect(settled).toHaveLength(1);
       const after = counts();
       expect(after.tokens - before.tokens).toBe(1);
@@ -111,7 +112,7 @@ describe('with site tokens', () => {
     expect(after.tokens - before.tokens).toBeGreaterThanOrEqual(1);
     expect(after.tokens - before.tokens).toBeLessThan(40);
     await site.store.setClientState(client.clientId, 'ACTIVE', 'test');
-    expect((await client.drain({ timeoutMs: 20_000 })).settled).toHaveLength(1);
+    expect((await client.drain({ timeoutMs: 90_000 })).settled).toHaveLength(1);
     await client.close();
   });
 
@@ -139,7 +140,7 @@ describe('with site tokens', () => {
       await site.restartGateway();
       await restored.close();
     }
-    expect((await client.drain({ timeoutMs: 20_000 })).settled).toHaveLength(1);
+    expect((await client.drain({ timeoutMs: 90_000 })).settled).toHaveLength(1);
     await client.close();
   });
 });
@@ -173,8 +174,9 @@ describe('with certificates and device tokens', () => {
   const enrol = (more: Partial<EnrolOptions>): Promise<MpeClient> =>
     MpeClient.enrol({
       backoff: { baseMs: 100, capMs: 400 },
-      waitSeconds: 5,
-      timeoutMs: 3000,
+      // Long: a busy machine must not make a request late, which would be sent again and counted.
+      waitSeconds: 20,
+      timeoutMs: 30_000,
       url: site.url,
       enrolmentToken: site.enrolmentToken,
       state: new MemoryStateStore(),
@@ -186,7 +188,7 @@ describe('with certificates and device tokens', () => {
     const client = await enrol({ clientId: byCertificate, certificate: { cert: pem, key: keyPem } });
     expect(client.clientId).toBe(byCertificate);
     await escrowOne(client);
-    expect((await client.drain({ timeoutMs: 20_000 })).settled[0]?.disposition).toBe('COMMITTED');
+    expect((await client.drain({ timeoutMs: 90_000 })).settled[0]?.disposition).toBe('COMMITTED');
     await client.close();
   });
 
@@ -200,7 +202,7 @@ describe('with certificates and device tokens', () => {
     const deviceToken = (): string => texts[Math.min(read++, texts.length - 1)]!;
     const client = await enrol({ clientId: byToken, deviceToken });
     await escrowOne(client);
-    expect((await client.drain({ timeoutMs: 20_000 })).settled[0]?.disposition).toBe('COMMITTED');
+    expect((await client.drain({ timeoutMs: 90_000 })).settled[0]?.disposition).toBe('COMMITTED');
     expect(read).toBe(3);
     await client.close();
   });
