@@ -4,8 +4,18 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { newGuid } from '../../src/protocol/guid.js';
 import { setUpBreakGlass } from '../../src/recovery/sign-in/break-glass.js';
-import { findChromium, judge, LOOKS, startChromium, tabTo } from './chromium.js';
-import { keyOf, Machine, NOTICE, PASSWORD, passwordOf, PortalLab, volume } from './portal-lab.js';
+import { findChromium, go, judge, LOOKS, startChromium, stopClock, tabTo } from './chromium.js';
+import {
+  keyOf,
+  Machine,
+  NOTICE,
+  PASSWORD,
+  passwordOf,
+  PATIENT_MS,
+  PortalLab,
+  tellsKey,
+  volume,
+} from './portal-lab.js';
 
 // The days that matter: break-glass with its second factor, files, paper, and what bounds self-service;
 // in a real Chromium on a real site.
@@ -37,7 +47,7 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
     await pc.client.escrowTpm(ownerAuth);
     await pc.client.drain({ timeoutMs: 60_000 });
     await Machine.enrol(lab.site, LONG, [{ domain: 'CORP', name: 'lora' }], [long]);
-  }, 120_000);
+  }, 300_000);
   afterEach(() => {
     expect(lab.errors).toEqual([]);
   });
@@ -56,7 +66,7 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
       document.head.append(style);
       document.body.setAttribute('style', 'color: red');
     }`);
-    await expect.poll(() => lab.errors.length).toBe(4);
+    await expect.poll(() => lab.errors.length, { timeout: PATIENT_MS }).toBe(4);
     expect(lab.errors.splice(0).join(' ')).toMatch(/CSP style-src-elem inline.*CSP style-src-attr inline/);
     await context.close();
   });
@@ -80,10 +90,10 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
     await phone.goto(lab.url('/'));
     await judge(phone, 'sign-in, break-glass armed', PHONE);
     // By keyboard alone: whoever opens the envelope may have no mouse.
-    const code = totp.generate();
     await tabTo(page, page.getByLabel('Break-glass password'));
     await page.keyboard.type(BREAK_GLASS);
     await tabTo(page, page.getByLabel('Code of the second factor'));
+    const code = totp.generate();
     await page.keyboard.type(code);
     await page.keyboard.press('Enter');
     await page.waitForURL(lab.url('/helpdesk'));
@@ -94,15 +104,15 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
     for (const again of [code, '12']) {
       await phone.getByLabel('Break-glass password').fill(BREAK_GLASS);
       await phone.getByLabel('Code of the second factor').fill(again);
-      await phone.getByRole('button', { name: 'Sign in by break-glass' }).click();
+      await go(phone, phone.getByRole('button', { name: 'Sign in by break-glass' }));
       expect(await main(phone)).toContain('You are not signed in');
     }
     await judge(phone, 'sign-in, break-glass refused', PHONE);
 
     await page.getByLabel('Recovery key ID').fill(keyOf(drive).slice(0, 8));
-    await page.getByRole('button', { name: 'Find keys' }).click();
+    await go(page, page.getByRole('button', { name: 'Find keys' }));
     await page.getByLabel('Reason').selectOption('Lost PIN');
-    await page.getByRole('button', { name: 'Show the recovery key' }).click();
+    await go(page, page.getByRole('button', { name: 'Show the recovery key' }));
     expect(await groups(page)).toBe(passwordOf(drive));
     await page.goto(lab.url('/reports/audit'));
     const report = await page.locator('table').innerText();
@@ -114,10 +124,12 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
       ({ helpdeskUser, result }) => helpdeskUser === 'break-glass' && result === 'Successful',
     );
     expect(own.some(({ keyType }) => keyType === 'Recovery Key Password')).toBe(true);
-    for (const secret of [BREAK_GLASS, code])
-      expect(
-        JSON.stringify(rows, (_name, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
-      ).not.toContain(secret);
+    // Six digits stand in times, ids and hashes by chance.
+    const texts = rows.map(
+      ({ source, result, helpdeskUser, endUser, machine, keyType, reason, ticket, detail, actor }) =>
+        [source, result, helpdeskUser, endUser, machine, keyType, reason, ticket, detail, actor].join('\n'),
+    );
+    for (const secret of [BREAK_GLASS, code]) expect(texts.join('\n')).not.toContain(secret);
     await phone.context().close();
     await context.close();
   });
@@ -148,9 +160,9 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
     await page.getByLabel('Recovery key ID').fill(keyOf(drive));
     await page.getByLabel('Domain of the user').fill('CORP');
     await page.getByLabel('Account of the user').fill('bob');
-    await page.getByRole('button', { name: 'Find keys' }).click();
+    await go(page, page.getByRole('button', { name: 'Find keys' }));
     await page.getByLabel('Reason').selectOption('Lost PIN');
-    await page.getByRole('button', { name: 'Show the recovery key' }).click();
+    await go(page, page.getByRole('button', { name: 'Show the recovery key' }));
     const [saved] = await Promise.all([
       page.waitForEvent('download'),
       page.getByRole('button', { name: 'Download the key package' }).click(),
@@ -167,12 +179,12 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
     const page = await context.newPage();
     await lab.byProvider(page, '/helpdesk', 'CORP\\chief', 'Desk Admins');
     await page.getByLabel('Recovery key ID').fill(keyOf(long));
-    await page.getByRole('button', { name: 'Find keys' }).click();
+    await go(page, page.getByRole('button', { name: 'Find keys' }));
     expect(await main(page)).toContain(LONG);
     await judge(page, 'recovery, long names', PHONE);
     await page.getByLabel('Reason').selectOption('Lost PIN');
     await page.getByLabel('Ticket').fill(`INC-${'9'.repeat(90)}`);
-    await page.getByRole('button', { name: 'Show the recovery key' }).click();
+    await go(page, page.getByRole('button', { name: 'Show the recovery key' }));
     await judge(page, 'recovery, key with long names', PHONE);
     await page.setViewportSize(LOOKS[DESKTOP].viewport);
     await page.emulateMedia({ media: 'print', colorScheme: 'light' });
@@ -209,10 +221,10 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
       { csrf, digits: keyOf(drive), reason: 'Lost PIN/passphrase' },
     );
     expect(past).toContain('I have read and accept this');
-    expect(past).not.toContain(passwordOf(drive).slice(0, 6));
+    expect(tellsKey(past, drive)).toBe(false);
     await judge(page, 'self-service, notice', DESKTOP);
     await page.getByLabel('I have read and accept this').check();
-    await page.getByRole('button', { name: 'Go on' }).click();
+    await go(page, page.getByRole('button', { name: 'Go on' }));
     for (const typed of [
       keyOf(drive).slice(0, 8),
       `{${keyOf(drive).toUpperCase()}}`,
@@ -221,7 +233,7 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
       await page.goto(lab.url('/self-service'));
       await page.getByLabel('Recovery key ID').fill(typed);
       await page.getByLabel('Why do you need it?').selectOption('BIOS/TPM changed');
-      await page.getByRole('button', { name: 'Get my key' }).click();
+      await go(page, page.getByRole('button', { name: 'Get my key' }));
       expect(await groups(page)).toBe(passwordOf(drive));
     }
     expect(await page.getByRole('button', { name: 'Download the key package' }).count()).toBe(0);
@@ -232,7 +244,7 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
     const next = await other.newPage();
     await lab.byProvider(next, '/self-service', 'CORP\\nobody');
     await next.getByLabel('I have read and accept this').check();
-    await next.getByRole('button', { name: 'Go on' }).click();
+    await go(next, next.getByRole('button', { name: 'Go on' }));
     expect(await main(next)).toContain('No computer of yours is known here');
     await judge(next, 'self-service, no computer', PHONE);
     await other.close();
@@ -241,12 +253,12 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
   test('self-service: five minutes, counted down in the last one; Escape stays, a button leaves', async () => {
     const context = await lab.visitor(LOOKS[PHONE]);
     const page = await context.newPage();
-    await page.clock.install();
+    await stopClock(page);
     await lab.account('CORP\\bert', 'self-service-user');
     await page.goto(lab.url('/self-service'));
     await page.getByLabel('Account').fill('CORP\\bert');
     await page.getByLabel('Password', { exact: true }).fill(PASSWORD);
-    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+    await go(page, page.getByRole('button', { name: 'Sign in', exact: true }));
     await page.waitForURL(lab.url('/self-service'));
     const left = (): Promise<number> =>
       page.evaluate<number>(
@@ -280,33 +292,33 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
     const page = await context.newPage();
     await lab.byProvider(page, '/helpdesk', 'CORP\\chief', 'Desk Admins');
     await page.getByLabel('Recovery key ID').fill(newGuid());
-    await page.getByRole('button', { name: 'Find keys' }).click();
+    await go(page, page.getByRole('button', { name: 'Find keys' }));
     expect(await main(page)).toContain('No such key');
     await judge(page, 'recovery, no such key', PHONE);
     await page.getByLabel('Recovery key ID').fill('12');
-    await page.getByRole('button', { name: 'Find keys' }).click();
+    await go(page, page.getByRole('button', { name: 'Find keys' }));
     expect(await main(page)).toContain('That is no recovery key ID');
     await page.getByLabel('Recovery key ID').fill(keyOf(drive));
-    await page.getByRole('button', { name: 'Find keys' }).click();
+    await go(page, page.getByRole('button', { name: 'Find keys' }));
     const withoutRules = (): Promise<void> =>
       page.locator('main form').evaluate((form) => form.setAttribute('novalidate', ''));
     await withoutRules();
-    await page.getByRole('button', { name: 'Show the recovery key' }).click();
+    await go(page, page.getByRole('button', { name: 'Show the recovery key' }));
     expect(await main(page)).toContain('The reason is missing');
     await judge(page, 'recovery, reason missing', PHONE);
-    await page.getByRole('button', { name: 'Choose again' }).click();
+    await go(page, page.getByRole('button', { name: 'Choose again' }));
     expect(await main(page)).toContain('One key found');
     await withoutRules();
     await page.locator('input[name=key]').evaluate((input) => input.setAttribute('value', 'none'));
     await page.getByLabel('Reason').selectOption('Lost PIN');
-    await page.getByRole('button', { name: 'Show the recovery key' }).click();
+    await go(page, page.getByRole('button', { name: 'Show the recovery key' }));
     expect(await main(page)).toContain('No key was chosen');
     await judge(page, 'recovery, no key chosen', PHONE);
     // A form of a session that is over.
     await page.goto(lab.url('/helpdesk'));
     await page.locator('main input[name=csrf]').evaluate((input) => input.setAttribute('value', 'x'));
     await page.getByLabel('Recovery key ID').fill(keyOf(drive));
-    await page.getByRole('button', { name: 'Find keys' }).click();
+    await go(page, page.getByRole('button', { name: 'Find keys' }));
     expect(await main(page)).toContain('The form is out of date');
     await judge(page, 'error, form out of date', PHONE);
     await context.close();
