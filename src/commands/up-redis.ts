@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,7 +21,7 @@ export interface PrivateRedis {
 
 /** Longest path of a Unix socket that every system takes. */
 const SOCKET_PATH_MAX = 100;
-const START_MS = 10_000;
+const START_MS = 30_000;
 /** How long a server of an earlier `mpe up` may take to go. */
 const PREDECESSOR_MS = 5_000;
 const MAX_MEMORY = '1gb';
@@ -36,7 +37,7 @@ export async function startPrivateRedis(home: string, log: Logger): Promise<Priv
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const socket = socketPath(folder);
   const url = `unix://${socket}`;
-  await assertFree(url, socket);
+  await assertFree(socket);
 
   const keeper = spawn(
     process.execPath,
@@ -110,13 +111,14 @@ function socketPath(folder: string): string {
   return join(tmpdir(), `mpe-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}.sock`);
 }
 
-async function assertFree(url: string, socket: string): Promise<void> {
+/** A server that hangs, or a busy host, is no reason to take its socket and its files. */
+async function assertFree(socket: string): Promise<void> {
   const until = performance.now() + PREDECESSOR_MS;
-  while (await answers(url)) {
+  while (await listens(socket)) {
     if (performance.now() > until) {
       throw new MpeError(
         'QUEUE_UNAVAILABLE',
-        `a redis-server answers on ${socket} already: another "mpe up" runs on this MPE_HOME. Stop it first`,
+        `a redis-server has ${socket} already: another "mpe up" runs on this MPE_HOME. Stop it first`,
       );
     }
     await sleep(100);
@@ -124,10 +126,25 @@ async function assertFree(url: string, socket: string): Promise<void> {
   rmSync(socket, { force: true });
 }
 
+/** Whether anybody has the socket: the system says so at once, whatever that process does. */
+function listens(socket: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const connection = connect(socket);
+    const end = (listening: boolean): void => {
+      connection.destroy();
+      resolve(listening);
+    };
+    connection.once('connect', () => end(true));
+    connection.once('error', (error: NodeJS.ErrnoException) =>
+      end(!['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(error.code ?? '')),
+    );
+  });
+}
+
 async function answers(url: string): Promise<boolean> {
   const redis = connectRedis(url, 'producer');
   try {
-    for (let i = 0; i < 10 && redis.status !== 'ready'; i += 1) await sleep(10);
+    for (let i = 0; i < 100 && redis.status !== 'ready'; i += 1) await sleep(10);
     if (redis.status !== 'ready') return false;
     await redis.ping();
     return true;
