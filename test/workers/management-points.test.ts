@@ -40,7 +40,7 @@ describe('what gateways say of themselves', () => {
 
   test('is noted by a worker, once for two processes of one name', async () => {
     const connection = connectRedis(redis.url, 'producer');
-    await vi.waitFor(() => expect(connection.status).toBe('ready'), { timeout: 20_000 });
+    await vi.waitFor(() => expect(connection.status).toBe('ready'), { timeout: 90_000 });
     const point = { id: 'mp1', channel: 'HTTPS', address: 'https://mp1:8443' } as const;
     const present = ['a', 'b'].map(
       (name) =>
@@ -49,11 +49,11 @@ describe('what gateways say of themselves', () => {
         }),
     );
     await vi.waitFor(async () => expect(await readPresent(connection, site.siteGuid)).toHaveLength(2), {
-      timeout: 20_000,
+      timeout: 90_000,
     });
     await worker(site, redis);
     await vi.waitFor(async () => expect(await site.store.policy.managementPoints()).toMatchObject([point]), {
-      timeout: 50_000,
+      timeout: 150_000,
       interval: 500,
     });
     for (const one of present) await one.close();

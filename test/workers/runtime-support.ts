@@ -12,24 +12,26 @@ import type { MessageReply } from '../../src/protocol/client-message.js';
 import { decodeMessageReply } from '../../src/protocol/decode.js';
 import { jobIdOf, ReplyBus, SubmitQueue } from '../../src/queue/index.js';
 import { startWorker, type RunningWorker, type WorkerOptions } from '../../src/workers/runtime.js';
+import { parseLines, type LogLine } from '../support/engine-process.js';
 import type { TestRedis } from '../support/redis.js';
 import type { Sent, TestSite } from './support.js';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const silent = pino({ level: 'silent' });
 
-/** Short locks, so that a killed process' jobs are found within a second or two. */
+/** For what is killed: locks that run out within seconds, so that another process finds its jobs. */
 export function settings(site: TestSite, redis: Pick<TestRedis, 'url'>): Record<string, string> {
   return {
     MPE_HOME: site.folder,
     MPE_REDIS_URL: redis.url,
-    MPE_QUEUE_LOCK_MS: '1000',
-    MPE_QUEUE_STALLED_MS: '300',
+    MPE_QUEUE_LOCK_MS: '3000',
+    MPE_QUEUE_STALLED_MS: '500',
   };
 }
 
+/** For workers inside the test process. Locks are long: a busy machine must not lose them. */
 export function configOf(site: TestSite, redis: TestRedis, more: Record<string, string> = {}): Config {
-  return loadConfig({ ...settings(site, redis), ...more });
+  return loadConfig({ ...settings(site, redis), MPE_QUEUE_LOCK_MS: '30000', ...more });
 }
 
 /** A worker inside the test process, closed after the test. */
@@ -79,13 +81,18 @@ export class Gateway {
     return replies;
   }
 
+  /** Until no job is left: a reply is published just before its job leaves the queue. */
+  async empty(): Promise<void> {
+    await until(async () => {
+      const { waiting, active, delayed } = await this.queue.depth();
+      return waiting + active + delayed === 0;
+    });
+  }
+
   /** Puts messages into the queue. */
   async add(...messages: readonly Sent[]): Promise<void> {
-    await until(() => {
-      this.queue.admit();
-      return true;
-    });
-    await Promise.all(messages.map(({ job }) => this.queue.add(job)));
+    // What Redis did not answer in time may be there: the same job again is none more.
+    await Promise.all(messages.map(({ job }) => until(() => this.queue.add(job).then(() => true))));
   }
 }
 
@@ -136,11 +143,9 @@ export class MpeProcess {
     return readFileSync(this.logFile, 'utf8');
   }
 
-  lines(): Record<string, unknown>[] {
-    return this.text()
-      .split('\n')
-      .filter((line) => line.startsWith('{') && line.endsWith('}'))
-      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  /** Its JSON lines; one that is cut is passed over. */
+  lines(): LogLine[] {
+    return parseLines(this.text());
   }
 
   count(event: string): number {

@@ -58,6 +58,7 @@ test('jobs are answered over the reply channel, and leave the queue', async () =
   for (const [i, reply] of replies.entries())
     expect(await statementOf(messages[i]!, reply)).toMatchObject({ disposition: 'COMMITTED' });
   await until(() => running.active() === 0);
+  await gateway.empty();
   for (const { job } of messages)
     expect(await gateway.queue.state(messageJobId(job.clientId, job.messageId))).toBe('absent');
 });
@@ -118,6 +119,7 @@ describe('draining', () => {
       await until(
         async () => (await site.store.findOutcome(job.clientId, job.messageId))?.disposition === 'COMMITTED',
       );
+    await gateway.empty();
   });
 
   test('by force leaves what is in hand at once, without a strike; it lands elsewhere', async () => {
@@ -133,6 +135,7 @@ describe('draining', () => {
     await worker(site, redis);
     expect((await reply)?.disposition).toBe('COMMITTED');
     letGo();
+    await gateway.empty();
     const probe = redis.connect();
     expect(await probe.keys('*strikes*')).toEqual([]);
     probe.disconnect();
@@ -144,31 +147,38 @@ test('whoever lost the lock of a job acknowledges nothing, though its commit cou
   const { store, groups, letGo } = held(site.store);
   await worker(site, redis, { store });
   const message = await someKey(450);
-  const [reply] = await new Gateway(site, redis).send(message);
+  const gateway = new Gateway(site, redis);
+  const [reply] = await gateway.send(message);
   await until(() => groups.length === 1);
   const raw = redis.connect();
   const locks = await raw.keys('*:lock');
   expect(locks).toHaveLength(1);
+  const told = site.lines.length;
   await raw.del(...locks);
   raw.disconnect();
-  await until(() => site.lines.some((line) => line['event'] === 'queue.lock_lost'));
+  await until(() => site.lines.slice(told).some((line) => line['event'] === 'queue.lock_lost'));
   letGo();
   // The commit went through; the answer comes from the delivery that held a lock.
   expect((await reply)?.disposition).toBe('ALREADY_COMMITTED');
+  await gateway.empty();
 });
 
 describe('starting', () => {
   test('is refused on a Redis that could lose messages, unless overridden', async () => {
     const unsafe = await TestRedis.start(['--appendfsync', 'no']);
-    await expect(worker(site, unsafe)).rejects.toMatchObject({ code: 'REDIS_UNSAFE' });
+    onTestFinished(() => unsafe.stop());
+    // At the start, or as soon as Redis answers where it was slow to.
+    const refused = new Promise((_, reject) => {
+      worker(site, unsafe, { onFatal: reject }).catch(reject);
+    });
+    await expect(refused).rejects.toMatchObject({ code: 'REDIS_UNSAFE' });
     const config = configOf(site, unsafe, { MPE_REDIS_ALLOW_UNSAFE: '1' });
     const running = await worker(site, unsafe, { config });
-    expect(running.ready()).toBe(true);
+    await until(() => running.ready());
     expect(site.lines.some((line) => line['event'] === 'redis.unsafe' && line['level'] === 'warn')).toBe(
       true,
     );
     await running.close();
-    await unsafe.stop();
   });
 
   test('waits for a Redis that is away, and then works', async () => {
@@ -180,7 +190,7 @@ describe('starting', () => {
     const [reply] = await new Gateway(site, late).send(await someKey(500));
     // Where the reply found no connection yet, the job ran once more and says so.
     expect(['COMMITTED', 'ALREADY_COMMITTED']).toContain((await reply)?.disposition);
-    expect(running.ready()).toBe(true);
+    await until(() => running.ready());
     await running.close();
   });
 
