@@ -72,7 +72,7 @@ test('mpe audit verifies, signs, exports, and names what somebody changed', asyn
   });
   expect((await mpe(['audit', 'checkpoint'])).stderr).toContain('AUDIT_BROKEN');
   expect((await mpe(['audit', 'key', '--create'])).code).toBe(1);
-}, 120_000);
+});
 
 test('who called sudo is believed of root alone', () => {
   const own = userInfo().username;
@@ -131,4 +131,4 @@ test('mpe incident: one account proposes, another confirms, the list holds each 
     ['Command line', 'Successful', 'bob'],
     ['Command line', 'Successful', 'alice'],
   ]);
-}, 120_000);
+});

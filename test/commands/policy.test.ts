@@ -144,14 +144,16 @@ describe('the audit of mpe policy and rings', () => {
       reasons.map((reason) => ({ source: 'Command line', helpdeskUser: by, result: 'Successful', reason })),
     );
     const rows = await site.store.disclosure.auditAfter(from, 100);
+    // Ids and times may hold any digits.
+    const said = (text: string): string => text.replaceAll(policyId, '').replaceAll(/\b\d{13}\b/g, '');
     for (const row of rows) {
       expect(row).toMatchObject({ keyType: '', keyId: '', machine: '', endUser: '' });
       expect(row.detail).toContain(`policy "Audited" (${policyId})`);
-      expect(row.detail).not.toContain('123456');
+      expect(said(row.detail)).not.toContain('123456');
     }
     expect(rows[4]?.detail).toContain('ring 1 (pilot): ticket 12');
     const shown = await mpe('policy', 'show', policyId, '--json');
-    expect(shown.out).not.toContain('123456');
+    expect(said(shown.out)).not.toContain('123456');
     const { history } = JSON.parse(shown.out) as { history: { by: string }[] };
     expect(new Set(history.map((event) => event.by))).toEqual(new Set([by]));
     const verified = await mpe('audit', 'verify', '--json');

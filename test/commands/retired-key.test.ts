@@ -43,4 +43,4 @@ test('nothing of a retired sealing key is left in the database, its free pages o
   } finally {
     await worker.close();
   }
-}, 120_000);
+});

@@ -18,6 +18,8 @@ afterAll(() => site.stop());
 
 const folder = tempFolder('mpe-rotations-');
 const drivesFile = join(folder, 'drives.json');
+/** A bound for what never comes. */
+const PATIENCE = ['--wait', '5', '--timeout', '150'];
 
 /** `mpe …` as a process of its own. */
 async function mpe(...args: readonly string[]) {
@@ -29,15 +31,15 @@ async function mpe(...args: readonly string[]) {
   };
   const child = spawn(process.execPath, ['--import', 'tsx', MAIN, ...args], { env });
   let [out, err] = ['', ''];
-  child.stdout.on('data', (text: Buffer) => (out += text.toString()));
-  child.stderr.on('data', (text: Buffer) => (err += text.toString()));
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
   return { code, out, err };
 }
 
 test(
   'an operator asks for a rotation, the client follows, the list shows it; no key is printed',
-  { timeout: 240_000 },
+  { timeout: 400_000 },
   async () => {
     const [volumeId, keyId, recoveryPassword] = [newGuid(), newGuid(), randomRecoveryPassword()];
     const drives = { volumes: [{ volumeId, volumeType: 'OS', protectors: [{ keyId, recoveryPassword }] }] };
@@ -45,7 +47,7 @@ test(
     const tokenFile = join(folder, 'token');
     writeFileSync(tokenFile, site.enrolmentToken);
     expect((await mpe('client', 'enrol', '--url', site.url, '--token-file', tokenFile)).code).toBe(0);
-    const first = await mpe('client', 'follow', '--drives', drivesFile, '--wait', '5');
+    const first = await mpe('client', 'follow', '--drives', drivesFile, ...PATIENCE);
     expect(first.code, first.err).toBe(0);
     const { clientId } = JSON.parse((await mpe('client', 'show', '--json')).out) as { clientId: string };
 
@@ -57,7 +59,7 @@ test(
     expect(listed.out).toContain('REQUIRED');
     expect(listed.out).toContain(keyId);
 
-    const followed = await mpe('client', 'follow', '--drives', drivesFile, '--wait', '5', '--verbose');
+    const followed = await mpe('client', 'follow', '--drives', drivesFile, ...PATIENCE, '--verbose');
     expect(followed.code, followed.err).toBe(0);
     expect(followed.err).toContain('"mbamEventId":30');
     const after = readFileSync(drivesFile, 'utf8');

@@ -7,7 +7,7 @@ const made = new Home();
 
 beforeAll(async () => {
   await made.init('--test-site');
-}, 60_000);
+});
 
 interface Shown {
   readonly problems: readonly string[];
