@@ -20,10 +20,13 @@ function heldBytes(): number {
  */
 async function longestHeldMs(work: () => Promise<unknown>): Promise<number> {
   let [longest, since, isOver] = [0, process.cpuUsage(), false];
-  const turn = (): void => {
+  const measure = (): void => {
     const { user, system } = process.cpuUsage(since);
     longest = Math.max(longest, user + system);
     since = process.cpuUsage();
+  };
+  const turn = (): void => {
+    measure();
     if (!isOver) setImmediate(turn);
   };
   setImmediate(turn);
@@ -31,6 +34,7 @@ async function longestHeldMs(work: () => Promise<unknown>): Promise<number> {
     await work();
   } finally {
     isOver = true;
+    measure();
   }
   return longest / 1000;
 }
