@@ -2,7 +2,7 @@
 // Plain Node, no dependency: nothing is installed yet when it starts.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -92,6 +92,10 @@ function installModules() {
     step('packages up to date');
     return;
   }
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink() === true)
+    throw new Refusal(
+      `node_modules (${why}) is a link, and npm ci would empty the folder behind it. Remove the link, then run the same command again.`,
+    );
   console.log(dim(`   … npm ci (node_modules ${why}); the first time takes a minute or two`));
   let result = npm(['ci', '--no-audit', '--no-fund']);
   if ((result.status !== 0 || !sqliteLoads()) && !hasCompiler()) {
