@@ -135,7 +135,7 @@ export class QueueConsumer {
     const lock = this.#locks.track(id);
     this.#active += 1;
     try {
-      const verdict = await this.#run({ id, data: read.data, stalled: job.stalledCounter }, lock);
+      const verdict = await this.#run({ id, data: read.data, stalled: job.stalledCounter }, lock.controller);
       this.#progress.moved();
       switch (verdict.kind) {
         case 'done':
@@ -152,6 +152,7 @@ export class QueueConsumer {
     } finally {
       this.#active -= 1;
       this.#locks.untrack(id, lock);
+      await this.#locks.ended(id);
     }
   }
 

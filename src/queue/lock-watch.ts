@@ -1,7 +1,11 @@
 import type { Logger } from 'pino';
 
-interface Held {
+/** One delivery of a job that this process has in hand. */
+export interface HeldJob {
   readonly controller: AbortController;
+  /** Settles when it is no longer in hand. */
+  readonly ended: Promise<void>;
+  readonly end: () => void;
   renewedAt: number;
 }
 
@@ -13,7 +17,7 @@ interface Held {
 export class LockWatch {
   readonly #lockMs: number;
   readonly #log: Logger;
-  readonly #held = new Map<string, Held>();
+  readonly #held = new Map<string, HeldJob>();
   readonly #timer: NodeJS.Timeout;
 
   constructor(lockMs: number, log: Logger) {
@@ -27,16 +31,27 @@ export class LockWatch {
    * Watches a job that was just taken. Where this process has it in hand already, that lock is lost: BullMQ
    * keeps one lock a job and process, renews the new one, and never speaks of the old one again.
    */
-  track(jobId: string): AbortController {
+  track(jobId: string): HeldJob {
     this.lost([jobId]);
-    const controller = new AbortController();
-    this.#held.set(jobId, { controller, renewedAt: performance.now() });
-    return controller;
+    let end = (): void => undefined;
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    const held = { controller: new AbortController(), ended, end, renewedAt: performance.now() };
+    this.#held.set(jobId, held);
+    return held;
   }
 
   /** Stops watching; a newer delivery of the same job stays watched. */
-  untrack(jobId: string, controller: AbortController): void {
-    if (this.#held.get(jobId)?.controller === controller) this.#held.delete(jobId);
+  untrack(jobId: string, held: HeldJob): void {
+    held.end();
+    if (this.#held.get(jobId) === held) this.#held.delete(jobId);
+  }
+
+  /**
+   * Waits until no delivery of the job is in hand here. BullMQ stops renewing by the job's id: an older
+   * delivery that returned to it would end the renewal of the newer one's lock.
+   */
+  async ended(jobId: string): Promise<void> {
+    for (let held = this.#held.get(jobId); held !== undefined; held = this.#held.get(jobId)) await held.ended;
   }
 
   /** BullMQ renewed these locks. */

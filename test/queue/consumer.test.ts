@@ -209,6 +209,43 @@ describe('locks', () => {
     await eventually(async () => expect(await queue.state(jobIdOf(job))).toBe('absent'));
   });
 
+  test('and the end of that first delivery leaves the lock of the newer one renewed', async () => {
+    const siteGuid = newGuid();
+    const queue = openQueue(redis, siteGuid);
+    let runs = 0;
+    let release = (): void => undefined;
+    const released = new Promise<void>((resolve) => (release = resolve));
+    startConsumer(redis, siteGuid, {
+      lockMs: 6000,
+      process: async (_job, signal) => {
+        runs += 1;
+        if (runs > 1) await released;
+        else await new Promise((resolve) => signal.addEventListener('abort', resolve));
+        return { kind: 'done' };
+      },
+    });
+    const job = someJob();
+    await eventually(() => queue.add(job));
+    await eventually(() => expect(runs).toBe(1));
+    const raw = redis.connect();
+    onTestFinished(() => raw.disconnect());
+    onTestFinished(() => release());
+    const lock = `{mpe:${siteGuid.slice(0, 8)}}:messages:${jobIdOf(job)}:lock`;
+    await raw.del(lock);
+    await eventually(() => expect(runs).toBe(2));
+    // One lock, and its time goes up again.
+    const token = await raw.get(lock);
+    let least = Number.MAX_SAFE_INTEGER;
+    await eventually(async () => {
+      const left = await raw.pttl(lock);
+      least = Math.min(least, left);
+      expect(left).toBeGreaterThan(least + 100);
+    });
+    expect(await raw.get(lock)).toBe(token);
+    release();
+    await eventually(async () => expect(await queue.state(jobIdOf(job))).toBe('absent'));
+  });
+
   test('a job of a killed process goes to another one, marked as stalled', async () => {
     const siteGuid = newGuid();
     const queue = openQueue(redis, siteGuid);
