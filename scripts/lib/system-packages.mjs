@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { dim, duration } from './terminal.mjs';
 
 // Where package managers put programs, also when PATH is short.
 const USUAL = ['/usr/local/bin', '/usr/bin', '/usr/sbin', '/opt/homebrew/bin'];
@@ -67,16 +68,27 @@ function manager(packages) {
 
 /** How long another package manager is waited for: a fresh machine updates itself after its start. */
 const LOCKED_MS = 5 * 60_000;
+/** What apt, dpkg and brew say of a lock that somebody else has; not of one that we may not take. */
+const LOCKED =
+  /is held by process|another process using it|locked by another process|lock.*Resource temporarily unavailable|process has already locked/i;
 
-/** Runs a step again while another package manager holds the lock. */
-function whileLocked(step) {
+/** Runs steps, each again while another package manager holds the lock, until one time for all of them. */
+function lockWaiter() {
   const until = performance.now() + LOCKED_MS;
-  for (;;) {
-    const result = step();
-    const locked = result.status !== 0 && /could not get lock|unable to lock/i.test(result.stderr ?? '');
-    if (!locked || performance.now() > until) return result;
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5000);
-  }
+  let told = false;
+  return (step) => {
+    for (;;) {
+      const result = step();
+      const locked = result.status !== 0 && LOCKED.test(result.stderr ?? '');
+      if (!locked || performance.now() > until) return result;
+      if (!told)
+        console.log(
+          `   ${dim('…')} another package manager is at work here: waiting for it, at most ${duration(LOCKED_MS)}`,
+        );
+      told = true;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5000);
+    }
+  };
 }
 
 /**
@@ -93,38 +105,36 @@ export function installPackages(packages) {
       command: found.command,
       why: `${found.name} needs root, and sudo asks for a password`,
     };
-  // A service must not start by itself: we want the program, not a server on a well-known port.
-  const hold = found.name === 'apt' ? holdServices(prefix) : () => undefined;
-  try {
-    for (const words of found.steps) {
-      // sudo drops variables: they are passed by env, as arguments.
-      const settings = ['DEBIAN_FRONTEND=noninteractive', 'LC_ALL=C'];
-      const [command, ...args] = [...prefix, 'env', ...settings, ...words];
-      const result = whileLocked(() => quiet(command, args));
-      // An update that fails may be an old mirror: the install decides.
-      if (result.status !== 0 && !words.includes('update')) {
-        const last = `${result.stdout ?? ''}${result.stderr ?? ''}`
-          .trim()
-          .split('\n')
-          .slice(-3)
-          .join('\n    ');
-        return { ok: false, command: found.command, why: `${words.join(' ')} failed:\n    ${last}` };
-      }
+  const whileLocked = lockWaiter();
+  for (const words of found.steps) {
+    // sudo drops variables: they are passed by env, as arguments.
+    const settings = ['DEBIAN_FRONTEND=noninteractive', 'LC_ALL=C'];
+    const [command, ...args] = [...prefix, 'env', ...settings, ...words];
+    const run = () => quiet(command, args);
+    // A service must not start by itself: we want the program, not a server on a well-known port.
+    const holds = found.name === 'apt' && words.includes('install');
+    const result = whileLocked(holds ? () => withServicesHeld(prefix, run) : run);
+    // An update that fails may be an old mirror: the install decides.
+    if (result.status !== 0 && !words.includes('update')) {
+      const last = `${result.stdout ?? ''}${result.stderr ?? ''}`.trim().split('\n').slice(-3).join('\n    ');
+      return { ok: false, command: found.command, why: `${words.join(' ')} failed:\n    ${last}` };
     }
-  } finally {
-    hold();
   }
   return { ok: true, by: found.name };
 }
 
 /**
  * Debian starts a service when its package is installed, unless /usr/sbin/policy-rc.d says no.
- * Puts such a file where none is, and returns what removes it again.
+ * Puts such a file where none is, for this one run: others who install meanwhile would have it too.
  */
-function holdServices(prefix) {
+function withServicesHeld(prefix, run) {
   const path = '/usr/sbin/policy-rc.d';
-  if (existsSync(path)) return () => undefined;
+  if (existsSync(path)) return run();
   const [shell, ...args] = [...prefix, 'sh', '-c'];
   quiet(shell, [...args, `printf '#!/bin/sh\\nexit 101\\n' > ${path} && chmod 755 ${path}`]);
-  return () => quiet(shell, [...args, `rm -f ${path}`]);
+  try {
+    return run();
+  } finally {
+    quiet(shell, [...args, `rm -f ${path}`]);
+  }
 }
