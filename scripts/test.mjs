@@ -69,7 +69,7 @@ function vitest(args, folder, jsonFile) {
 
 /** Processes that are still there; what was killed a moment ago may need one to be gone. */
 async function leftOver(look) {
-  const until = performance.now() + 15_000;
+  const until = performance.now() + 10_000;
   while (look().length > 0 && performance.now() < until) await sleep(100);
   return look();
 }

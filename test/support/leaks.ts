@@ -41,7 +41,7 @@ function fromProc(marker: string): Leftover[] {
 }
 
 /** Fails when a process of that folder is still there after a moment of grace. */
-export async function expectNoLeftovers(marker: string, graceMs = 30_000): Promise<void> {
+export async function expectNoLeftovers(marker: string, graceMs = 10_000): Promise<void> {
   const until = performance.now() + graceMs;
   let left = processesUsing(marker);
   while (left.length > 0 && performance.now() < until) {
