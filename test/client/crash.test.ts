@@ -58,7 +58,10 @@ async function run(
   const hooks: Promise<void>[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => {
     lines.push(line);
-    hooks.push(onLine(line, lines.length, () => child.kill('SIGKILL')));
+    const hook = onLine(line, lines.length, () => child.kill('SIGKILL'));
+    // What failed kills nothing any more, and the program may be endless.
+    hook.catch(() => child.kill('SIGKILL'));
+    hooks.push(hook);
   });
   const [code, signal] = (await closed) as [number | null, string | null];
   children.delete(child);
