@@ -179,3 +179,20 @@ export function kill(pid: number): void {
     // Gone already.
   }
 }
+
+/** Whether a process runs. One that ended and that nobody has waited for does not. */
+export function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // Behind the name, which may hold anything.
+    return !/^\) [ZXx] /.test(stat.slice(stat.lastIndexOf(')')));
+  } catch {
+    // No /proc here; or it has just ended, which the next look tells.
+    return true;
+  }
+}
