@@ -124,12 +124,15 @@ describe.skipIf(chromium === null)('emergencies in Chromium', () => {
       ({ helpdeskUser, result }) => helpdeskUser === 'break-glass' && result === 'Successful',
     );
     expect(own.some(({ keyType }) => keyType === 'Recovery Key Password')).toBe(true);
+    expect(
+      JSON.stringify(rows, (_name, value: unknown) => (typeof value === 'bigint' ? String(value) : value)),
+    ).not.toContain(BREAK_GLASS);
     // Six digits stand in times, ids and hashes by chance.
     const texts = rows.map(
       ({ source, result, helpdeskUser, endUser, machine, keyType, reason, ticket, detail, actor }) =>
         [source, result, helpdeskUser, endUser, machine, keyType, reason, ticket, detail, actor].join('\n'),
     );
-    for (const secret of [BREAK_GLASS, code]) expect(texts.join('\n')).not.toContain(secret);
+    expect(texts.join('\n')).not.toContain(code);
     await phone.context().close();
     await context.close();
   });

@@ -90,13 +90,23 @@ export function volume(prefix?: string, more: Partial<VolumeInput['protectors'][
   };
 }
 
+const GUID = /[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi;
+/** A nonce, a hash, a token: random, and of no meaning. */
+const RANDOM = /[\w-]{20,}/g;
+
 /**
- * Whether a text tells the key. One group of six digits alone may stand in any GUID by chance; where it
- * is told, all eight do.
+ * Whether a text tells the key, or two of its groups. One group alone may be six digits that stand there by
+ * chance; in what is random anyway none is looked for.
  */
 export function tellsKey(text: string, one: VolumeInput): boolean {
   const groups = passwordOf(one).split('-');
-  return groups.filter((group) => text.includes(group)).length >= groups.length / 2;
+  if (text.includes(groups.join(''))) return true;
+  const told = text
+    .replaceAll(GUID, ' ')
+    // Groups with a dash between them are as long.
+    .replaceAll(RANDOM, (word) => (/\d{6}-\d{6}/.test(word) ? word : ' '));
+  const isTold = (group: string): boolean => new RegExp(`(?<!\\d)${group}(?!\\d)`).test(told);
+  return [...new Set(groups)].filter(isTold).length >= 2;
 }
 
 export const keyOf = (one: VolumeInput): Guid => one.protectors[0]!.keyId as Guid;
