@@ -4,13 +4,16 @@ import { createServer } from 'node:net';
 /**
  * Above the ports of well-known services and below those that the system gives out by itself (from 32768
  * on Linux, from 49152 elsewhere): what asks for any port, and every outgoing connection, gets another one.
+ * That does not hold where net.ipv4.ip_local_port_range begins lower.
  */
 const FIRST = 12_000;
-const SLICE = 1000;
-const SLICES = 20;
+const SLICE = 200;
+const SLICES = 100;
 
-// The processes that run test files at the same time choose from different slices.
-const slice = Number(process.env['VITEST_POOL_ID'] ?? '0') % SLICES;
+// Up to eight processes that run test files of one run, which is their parent, choose from different slices.
+// Another run has others, unless the ids of the two happen to be a multiple of 25 apart; in the same slice
+// each begins at a place of its own by chance.
+const slice = (process.ppid * 8 + Number(process.env['VITEST_POOL_ID'] ?? '0')) % SLICES;
 let chosen = Math.floor(Math.random() * SLICE);
 
 /**
