@@ -22,7 +22,7 @@ export interface PrivateRedis {
 /** Longest path of a Unix socket that every system takes. */
 const SOCKET_PATH_MAX = 100;
 const START_MS = 30_000;
-/** How long a server of an earlier `mpe up` may take to go. */
+/** A server that still answers after this time does not belong to an `mpe up` that has ended. */
 const PREDECESSOR_MS = 5_000;
 const MAX_MEMORY = '1gb';
 
@@ -111,14 +111,25 @@ function socketPath(folder: string): string {
   return join(tmpdir(), `mpe-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}.sock`);
 }
 
-/** A server that hangs, or a busy host, is no reason to take its socket and its files. */
+/**
+ * Waits for the server of an earlier `mpe up` to go, which may write its data first. One that hangs, or
+ * a busy host, is no reason to take its socket and its files.
+ */
 async function assertFree(socket: string): Promise<void> {
-  const until = performance.now() + PREDECESSOR_MS;
+  const began = performance.now();
   while (await listens(socket)) {
-    if (performance.now() > until) {
+    const waited = performance.now() - began;
+    if (waited > PREDECESSOR_MS && (await answers(`unix://${socket}`))) {
       throw new MpeError(
         'QUEUE_UNAVAILABLE',
         `a redis-server has ${socket} already: another "mpe up" runs on this MPE_HOME. Stop it first`,
+      );
+    }
+    if (waited > START_MS) {
+      throw new MpeError(
+        'QUEUE_UNAVAILABLE',
+        `a redis-server has ${socket} and does not answer: another "mpe up" runs on this MPE_HOME (stop it ` +
+          'first), or the redis-server of an earlier one has not ended yet (wait for its end, then try again)',
       );
     }
     await sleep(100);
@@ -126,19 +137,39 @@ async function assertFree(socket: string): Promise<void> {
   rmSync(socket, { force: true });
 }
 
-/** Whether anybody has the socket: the system says so at once, whatever that process does. */
+/** What the system says of a socket that nobody has. */
+const GONE = ['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'];
+/** Its queue of connections is full, or it closed in this moment. */
+const BUSY = ['EAGAIN', 'ECONNRESET', 'EPIPE'];
+
+/**
+ * Whether anybody has the socket: the system says so at once, whatever that process does.
+ *
+ * @throws MpeError QUEUE_UNAVAILABLE where it does not let us see
+ */
 function listens(socket: string): Promise<boolean> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const connection = connect(socket);
-    const end = (listening: boolean): void => {
+    connection.once('connect', () => {
       connection.destroy();
-      resolve(listening);
-    };
-    connection.once('connect', () => end(true));
-    connection.once('error', (error: NodeJS.ErrnoException) =>
-      end(!['ENOENT', 'ECONNREFUSED', 'ENOTSOCK'].includes(error.code ?? '')),
-    );
+      resolve(true);
+    });
+    connection.once('error', (error: NodeJS.ErrnoException) => {
+      const code = error.code ?? 'unknown';
+      if (GONE.includes(code)) resolve(false);
+      else if (BUSY.includes(code)) resolve(true);
+      else reject(notReachable(socket, code, error));
+    });
   });
+}
+
+function notReachable(socket: string, code: string, cause: Error): MpeError {
+  const why = ['EACCES', 'EPERM'].includes(code)
+    ? `this user may not connect to ${socket} (${code}): another user ran "mpe up" on this MPE_HOME. Run it as ` +
+      'that user; or, where none runs any more, remove that file and give the folder to this user'
+    : `${socket} is not a socket that one can connect to (${code}): where no "mpe up" runs on this MPE_HOME, ` +
+      'remove it and try again';
+  return new MpeError('QUEUE_UNAVAILABLE', why, { cause });
 }
 
 async function answers(url: string): Promise<boolean> {
