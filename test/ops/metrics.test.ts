@@ -1,8 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { Metrics } from '../../src/ops/metrics.js';
 
 /** A bound for what never comes, on a machine that is busy. */
 const PATIENCE = { timeout: 60_000, interval: 50 };
+
+/** Several ticks of the measuring timer, so that each scrape has something new. */
+async function ticks(): Promise<void> {
+  for (let i = 0; i < 3; i += 1) await sleep(25);
+}
 
 /** Sample lines of the text format: name → line. */
 function samples(text: string): string[] {
@@ -54,17 +60,26 @@ describe('metrics', () => {
     // Long enough for the measuring timer to tick, however busy the machine: it has begun once there is a value.
     await expect.poll(longest, PATIENCE).toBeGreaterThan(0);
 
-    // A stall, and the scrape that waited for its end, with no tick of the loop between them.
-    const until = performance.now() + 1500;
-    while (performance.now() < until);
-    const during = await longest();
-    const after: number[] = [during];
-    await expect
-      .poll(async () => after.push(await longest()) && Math.max(...after), PATIENCE)
-      .toBeGreaterThan(1.4);
+    let last = Infinity;
+    for (let round = 0; round < 5; round += 1) {
+      // A stall, and the scrape that waited for its end, with no tick of the loop between them.
+      const until = performance.now() + 1500;
+      while (performance.now() < until);
+      const ended = performance.now();
+      const after: number[] = [await longest()];
+      await expect
+        .poll(async () => after.push(await longest()) && Math.max(...after), PATIENCE)
+        .toBeGreaterThan(1.4);
 
-    // It is not told for ever: two scrapes later it is over, unless the machine itself stalls again.
-    await expect.poll(longest, PATIENCE).toBeLessThan(1.4);
+      // It is not told for ever: two scrapes later it is over.
+      await ticks();
+      await longest();
+      await ticks();
+      last = await longest();
+      // In less time the machine cannot have stalled again by itself: what is told then is the old one.
+      if (last < 1.4 || performance.now() - ended < 1400) break;
+    }
+    expect(last).toBeLessThan(1.4);
     metrics.close();
   });
 
