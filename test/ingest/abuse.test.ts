@@ -8,6 +8,7 @@ import { networkOf, plainAddress } from '../../src/ops/peer.js';
 import { newGuid } from '../../src/protocol/guid.js';
 import { connectRedis, RateLimits } from '../../src/queue/index.js';
 import { eventually, silent } from '../queue/support.js';
+import { leastOfRounds, longestHeld } from '../support/held.js';
 import { TestRedis } from '../support/redis.js';
 import { exchange, PROTOBUF, TestGateway, type Answer } from './support.js';
 
@@ -32,6 +33,7 @@ function from(
   path: string,
   headers: Record<string, string> = {},
   body?: Uint8Array,
+  agent: Agent | false = false,
 ): Promise<Answer> {
   return exchange(
     httpsRequest({
@@ -39,7 +41,7 @@ function from(
       port: site.gateway.port,
       path,
       method: body === undefined ? 'GET' : 'POST',
-      agent: false,
+      agent,
       ca: site.keyFolder.tls().ca,
       localAddress,
       headers: {
@@ -77,12 +79,19 @@ describe('rate limits in Redis', () => {
 
   test('beyond the burst goes the rate: who is refused is told how long to wait, and passes then', async () => {
     const limits = await open();
-    const key = { name: 'rate', limit: { perSecond: 2, burst: 5 } };
-    let verdict = await limits.take([key]);
-    while (verdict.allowed) verdict = await limits.take([key]);
-    expect(verdict.retryAfterMs).toBeGreaterThan(0);
-    expect(verdict.retryAfterMs).toBeLessThanOrEqual(500);
-    await sleep(verdict.retryAfterMs + 20);
+    let turn = 0;
+    // All at once, for between two of them something comes back; another key where a busy machine lets it.
+    const { key, refused } = await eventually(async () => {
+      const fresh = { name: `rate${(turn += 1)}`, limit: { perSecond: 2, burst: 5 } };
+      const verdicts = await Promise.all(Array.from({ length: 8 }, () => limits.take([fresh])));
+      expect(verdicts.filter(({ allowed }) => allowed)).toHaveLength(5);
+      return { key: fresh, refused: verdicts.filter((verdict) => !verdict.allowed) };
+    });
+    for (const { retryAfterMs } of refused) {
+      expect(retryAfterMs).toBeGreaterThan(0);
+      expect(retryAfterMs).toBeLessThanOrEqual(500);
+    }
+    await sleep(Math.max(...refused.map(({ retryAfterMs }) => retryAfterMs)) + 20);
     expect((await limits.take([key])).allowed).toBe(true);
   });
 
@@ -136,32 +145,33 @@ test.each([
 
 describe('a gateway with small limits', () => {
   // Bursts, of which next to nothing comes back while a test runs. Limits give way for a second where Redis
-  // is slow, which a busy machine may cause: so a refusal is waited for, and never one too many expected.
+  // is slow, which a busy machine may cause: then the same is tried with another client or address.
   const env = {
     MPE_GATEWAY_LIMIT_CLIENT: '0.001/s+5',
     MPE_GATEWAY_LIMIT_ADDRESS: '0.001/s+40',
     MPE_GATEWAY_PROXIES: '127.0.0.9',
   };
-  /** Asks until it is refused; what was answered until then. */
-  async function untilRefused(ask: (turn: number) => Promise<Answer>): Promise<[Answer[], Answer]> {
-    const before: Answer[] = [];
-    for (;;) {
-      const answer = await ask(before.length);
-      if (answer.status === 429) return [before, answer];
-      before.push(answer);
-    }
+  /** Of a number of answers in a row all but the last are `status`, and that one is refused. */
+  async function expectLimit(
+    burst: number,
+    status: number,
+    ask: (i: number) => Promise<Answer>,
+  ): Promise<Answer> {
+    const answers: Answer[] = [];
+    for (let i = 0; i <= burst; i += 1) answers.push(await ask(i));
+    expect(answers.map((answer) => answer.status)).toEqual([...Array<number>(burst).fill(status), 429]);
+    return answers[burst]!;
   }
 
   test('one client beyond its limit gets 429 with Retry-After, the others are served', async () => {
-    const site = await start({ env });
-    const [greedy, quiet] = [await site.register(), await site.register()];
-    const [answers, refused] = await untilRefused(async () =>
-      site.post(greedy, await site.envelope(greedy.clientId)),
-    );
-    expect(answers.length).toBeGreaterThanOrEqual(5);
-    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]));
-    expect([refused.status, refused.problem]).toEqual([429, 'RATE_LIMITED']);
+    const site = await start({ env: { ...env, MPE_GATEWAY_LIMIT_ADDRESS: 'off' } });
+    const refused = await eventually(async () => {
+      const greedy = await site.register();
+      return expectLimit(5, 202, async () => site.post(greedy, await site.envelope(greedy.clientId)));
+    });
+    expect(refused.problem).toBe('RATE_LIMITED');
     expect(Number(refused.headers['retry-after'])).toBeGreaterThanOrEqual(1);
+    const quiet = await site.register();
     expect((await site.post(quiet, await site.envelope(quiet.clientId))).status).toBe(202);
   });
 
@@ -170,7 +180,7 @@ describe('a gateway with small limits', () => {
     // Ten each: four use up the forty. Another address for each try.
     let turn = 0;
     await eventually(async () => {
-      const address = `127.0.5.${(turn += 1)}`;
+      const address = `127.0.5.${1 + ((turn += 1) % 250)}`;
       const bad = (): Promise<Answer> =>
         from(site, address, `/v1/messages/${newGuid()}`, { authorization: 'Bearer junk' });
       for (let i = 0; i < 4; i += 1) expect((await bad()).status).toBe(401);
@@ -181,35 +191,50 @@ describe('a gateway with small limits', () => {
 
   test('behind a listed proxy the forwarded address counts; a stranger’s header does not', async () => {
     const site = await start({ env });
+    // One connection an address: a handshake each would hold this process, and let the limits give way.
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    onTestFinished(() => agent.destroy());
     const ask = (address: string, header: string): Promise<Answer> =>
-      from(site, address, '/v1/site', { 'x-forwarded-for': header });
+      from(site, address, '/v1/site', { 'x-forwarded-for': header }, undefined, agent);
     for (let i = 0; i < 50; i += 1) expect((await ask('127.0.0.9', `198.51.100.${i}`)).status).toBe(200);
-    for (const refused of [
-      await untilRefused((i) => ask('127.0.0.9', `10.0.0.${i % 250}, 203.0.113.7`)),
-      await untilRefused((i) => ask('127.0.0.7', `198.51.100.${i % 250}`)),
-    ])
-      expect(refused[0].length).toBeGreaterThanOrEqual(40);
+    let turn = 0;
+    await eventually(() => {
+      const forwarded = `203.0.113.${1 + ((turn += 1) % 250)}`;
+      return expectLimit(40, 200, (i) => ask('127.0.0.9', `10.0.0.${i}, ${forwarded}`));
+    });
+    await eventually(() => {
+      const stranger = `127.0.7.${1 + ((turn += 1) % 250)}`;
+      return expectLimit(40, 200, (i) => ask(stranger, `198.51.100.${i}`));
+    });
   });
 });
 
-/** 200 connections to a gateway that say nothing, or dribble their headers or a body, once they all stand. */
-async function dribblers(
-  site: TestGateway,
-  authorization: string,
-): Promise<{ readonly closed: () => number }> {
+/** What became of the {@link dribblers}: by kind, those that are closed, and the first lines they were told. */
+interface Dribblers {
+  readonly closed: readonly number[];
+  readonly told: readonly ReadonlySet<string>[];
+}
+
+/**
+ * 200 connections to a gateway, once they all stand, 50 of each kind: not even TLS; headers that dribble; a
+ * body that dribbles; nothing after TLS.
+ */
+async function dribblers(site: TestGateway, authorization: string): Promise<Dribblers> {
   const slow: Socket[] = [];
   const timers: NodeJS.Timeout[] = [];
   onTestFinished(() => {
     timers.forEach(clearInterval);
     slow.forEach((socket) => socket.destroy());
   });
-  let closed = 0;
-  const own = (socket: Socket): void => {
+  const closed = [0, 0, 0, 0];
+  const told = closed.map(() => new Set<string>());
+  const own = (socket: Socket, kind: number): void => {
     slow.push(socket);
     // Read, so that its end is seen.
+    socket.once('data', (part: Buffer) => told[kind]!.add(part.toString('latin1').split('\r\n', 1)[0]!));
     socket.resume();
     socket.on('error', () => undefined);
-    socket.once('close', () => (closed += 1));
+    socket.once('close', () => (closed[kind]! += 1));
   };
   const dribble = (socket: Socket, first: string): void => {
     socket.write(first);
@@ -222,11 +247,11 @@ async function dribblers(
     if (kind === 0) {
       // Says nothing, not even TLS.
       const socket = connectTcp(address);
-      own(socket);
+      own(socket, kind);
       await once(socket, 'connect');
     } else {
       const socket = connectTls({ socket: connectTcp(address), rejectUnauthorized: false });
-      own(socket);
+      own(socket, kind);
       await once(socket, 'secureConnect');
       if (kind === 1) dribble(socket, 'POST /v1/messages HTTP/1.1\r\nhost: a\r\nx-a: ');
       if (kind === 2)
@@ -236,7 +261,7 @@ async function dribblers(
         );
     }
   }
-  return { closed: () => closed };
+  return { closed, told };
 }
 
 describe('200 connections that dribble', () => {
@@ -249,15 +274,16 @@ describe('200 connections that dribble', () => {
     for (let i = 0; i < 20; i += 1)
       expect((await site.post(client, await site.envelope(client.clientId))).status).toBe(202);
     // But for the 50 without TLS, whose time is short.
-    expect(closed()).toBeLessThanOrEqual(50);
+    expect(closed.slice(1)).toEqual([0, 0, 0]);
   });
 
-  test('are cut by their time-outs, those that dribble headers or a body and those without TLS', async () => {
+  test('are cut by their time-outs, each kind of them', async () => {
     const site = await start({ bounds: { headersMs: 2000, requestMs: 4000 }, env });
     const client = await site.register();
-    const { closed } = await dribblers(site, client.authorization);
-    // Those that say nothing after TLS have longer.
-    await eventually(() => expect(closed()).toBeGreaterThanOrEqual(150));
+    const { closed, told } = await dribblers(site, client.authorization);
+    await eventually(() => expect(closed).toEqual([50, 50, 50, 50]));
+    // It was their time that was up, and nothing else.
+    for (const lines of told) for (const line of lines) expect(line).toMatch(/^HTTP\/1\.1 408 /);
   });
 });
 
@@ -275,51 +301,90 @@ test('one address takes no more connections than its share', async () => {
   await eventually(async () => expect((await from(site, '127.0.0.4', '/v1/site')).status).toBe(200));
 });
 
-test(
-  'a storm of 3000 registrations from one address is bounded; others register meanwhile',
-  { timeout: 120_000 },
-  async () => {
-    const site = await start({ env: { MPE_GATEWAY_LIMIT_REGISTRATION: '1/s+200' } });
-    const agent = new Agent({
-      keepAlive: true,
-      maxSockets: 50,
-      ca: site.keyFolder.tls().ca,
-      localAddress: '127.0.0.8',
-    });
-    onTestFinished(() => agent.destroy());
-    const to = { host: '127.0.0.1', port: site.gateway.port, agent };
-    // All connections stand before: fifty TLS handshakes at once in this process hold its event loop so long
-    // that the limits give way.
-    await Promise.all(Array.from({ length: 50 }, () => exchange(httpsRequest({ ...to, path: '/v1/site' }))));
-    const before = process.memoryUsage().rss;
-    const body = Buffer.from('junk');
-    const statuses = new Map<number, number>();
-    let answered = 0;
-    const storm = Array.from({ length: 3000 }, async () => {
+/** Registrations at once from one address. */
+const SENDERS = 50;
+/** What passes of them, and next to nothing comes back of that; what a turn of the event loop may take. */
+const BURST = 200;
+const STORM = { workMs: 400, wallMs: 2000, passed: BURST + 1, failed: 1 };
+
+/** Junk for a registration: let through it is a malformed request, 400. */
+const JUNK = Buffer.from('junk');
+
+/** A storm of registrations, and others who register meanwhile; how many answers were of each status. */
+async function storm(
+  site: TestGateway,
+  to: { readonly agent: Agent },
+): Promise<{ readonly statuses: Map<number, number>; readonly others: readonly number[] }> {
+  const statuses = new Map<number, number>();
+  let isOver = false;
+  const sender = async (): Promise<void> => {
+    while (!isOver) {
       const { status } = await exchange(
         httpsRequest({
           ...{ ...to, path: '/v1/clients', method: 'POST' },
-          headers: { 'content-type': PROTOBUF, 'content-length': body.length },
+          headers: { 'content-type': PROTOBUF, 'content-length': JUNK.length },
         }),
-        body,
+        JUNK,
       );
       statuses.set(status, (statuses.get(status) ?? 0) + 1);
-      answered += 1;
+    }
+  };
+  const refused = (): number => statuses.get(429) ?? 0;
+  const senders = Promise.all(Array.from({ length: SENDERS }, sender));
+  const others: number[] = [];
+  try {
+    // It begins before the others come, and goes on until they are answered.
+    await eventually(() => expect(refused()).toBeGreaterThan(0));
+    for (let i = 0; i < 5; i += 1)
+      others.push((await from(site, '127.0.0.6', '/v1/clients', {}, JUNK)).status);
+    await eventually(() => expect(refused()).toBeGreaterThanOrEqual(1000));
+  } finally {
+    isOver = true;
+    await senders;
+  }
+  return { statuses, others };
+}
+
+test(
+  'of a storm of registrations from one address the burst passes, and neither event loop nor memory suffers; others register meanwhile',
+  { timeout: 600_000 },
+  async () => {
+    const site = await start({
+      env: { MPE_GATEWAY_LIMIT_REGISTRATION: `0.001/s+${BURST}` },
+      // Of all addresses together: no part of this.
+      bounds: { registrations: [1_000_000, 1_000_000] },
     });
-    await eventually(() => expect(statuses.get(429) ?? 0).toBeGreaterThan(0));
-    const others: number[] = [];
-    const other = async (): Promise<void> => {
-      others.push((await from(site, '127.0.0.6', '/v1/clients', {}, body)).status);
+    const before = process.memoryUsage().rss;
+    const round = async (turn: number): Promise<typeof STORM> => {
+      const localAddress = `127.0.8.${1 + turn}`;
+      const agent = new Agent({
+        ...{ keepAlive: true, maxSockets: SENDERS, localAddress },
+        ca: site.keyFolder.tls().ca,
+      });
+      onTestFinished(() => agent.destroy());
+      const to = { host: '127.0.0.1', port: site.gateway.port, agent };
+      // All connections stand before: fifty TLS handshakes at once in this process hold its event loop so long
+      // that the limits give way.
+      await Promise.all(
+        Array.from({ length: SENDERS }, () => exchange(httpsRequest({ ...to, path: '/v1/site' }))),
+      );
+      let came: Awaited<ReturnType<typeof storm>> | null = null;
+      const held = await longestHeld(async () => (came = await storm(site, to)));
+      agent.destroy();
+      const { statuses, others } = came!;
+      expect(others).not.toContain(429);
+      const passed = statuses.get(400) ?? 0;
+      expect(passed).toBeGreaterThanOrEqual(BURST);
+      // Where Redis is slow on a busy machine, the limits give way, or the queue is not there.
+      const all = [...statuses.values()].reduce((sum, count) => sum + count, 0);
+      const failed = all - passed - statuses.get(429)! + others.filter((status) => status !== 400).length;
+      return { ...held, passed, failed };
     };
-    await other();
-    expect(answered).toBeLessThan(3000);
-    for (let i = 1; i < 10; i += 1) await other();
-    await Promise.all(storm);
-    // Junk that is let through is a malformed request: 400.
-    expect(others).toEqual(Array(10).fill(400));
-    expect([...statuses.keys()].sort()).toEqual([400, 429]);
-    expect(statuses.get(400)).toBeGreaterThanOrEqual(200);
-    expect(statuses.get(429)).toBeGreaterThan(1000);
+    // Both sides of all requests turn in this one process.
+    const least = await leastOfRounds(round, STORM);
+    expect(least).toMatchObject({ passed: BURST, failed: 0 });
+    expect(least.workMs).toBeLessThan(STORM.workMs);
+    expect(least.wallMs).toBeLessThan(STORM.wallMs);
     expect(process.memoryUsage().rss - before).toBeLessThan(300 * 1024 * 1024);
   },
 );
