@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { decodeMessageReply } from '../../src/protocol/message-reply.js';
 import { newGuid, type Guid } from '../../src/protocol/guid.js';
 import { LIMITS } from '../../src/protocol/vocabulary.js';
@@ -107,24 +107,28 @@ describe('POST /v1/messages', () => {
   });
 
   test('at the end of a wait a reply that went to another gateway is found', async () => {
-    const messageId = newGuid();
-    const posted = site.post(client, await site.envelope(client.clientId, messageId), { prefer: 'wait=6' });
-    // The job is there: what is stored from now on is no reply of before.
-    const asked = { authorization: client.authorization };
-    await eventually(async () =>
-      expect((await site.call('GET', `/v1/messages/${messageId}`, asked)).status).toBe(202),
-    );
-    // Nobody takes the job; another gateway's delivery of the same message was answered meanwhile.
     const bus = ReplyBus.open({ redisUrl: redis.url, siteGuid: site.siteGuid, gatewayId: null, log: silent });
-    const reply = workerReply({
-      id: '',
-      stalled: 0,
-      data: { kind: 'message', messageId } as never,
+    onTestFinished(() => bus.close());
+    const store = (messageId: Guid): Promise<void> => {
+      const reply = workerReply({ id: '', stalled: 0, data: { kind: 'message', messageId } as never });
+      return bus.publish(messageJobId(client.clientId, messageId), 'another-gateway', reply);
+    };
+    // It is connected before the wait begins.
+    await eventually(() => store(newGuid()));
+    // Again with another message where a busy machine stored the reply too late for the wait.
+    await eventually(async () => {
+      const messageId = newGuid();
+      const posted = site.post(client, await site.envelope(client.clientId, messageId), { prefer: 'wait=6' });
+      // The job is there: what is stored from now on is no reply of before.
+      const asked = { authorization: client.authorization };
+      await eventually(async () =>
+        expect((await site.call('GET', `/v1/messages/${messageId}`, asked)).status).toBe(202),
+      );
+      // Nobody takes the job; another gateway's delivery of the same message was answered meanwhile.
+      await eventually(() => store(messageId));
+      const answer = await posted;
+      expect([answer.status, dispositionOf(answer)]).toEqual([200, 'COMMITTED']);
     });
-    await eventually(() => bus.publish(messageJobId(client.clientId, messageId), 'another-gateway', reply));
-    const answer = await posted;
-    await bus.close();
-    expect([answer.status, dispositionOf(answer)]).toEqual([200, 'COMMITTED']);
   });
 
   test('at the end of a wait without any reply the answer is QUEUED', async () => {
