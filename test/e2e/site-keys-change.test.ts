@@ -19,6 +19,11 @@ import { tempFolder } from '../support/temp.js';
 
 // 5,000 is the number of the release check: MPE_TEST_SITE_KEYS_MESSAGES=5000.
 const MESSAGES = Number(process.env['MPE_TEST_SITE_KEYS_MESSAGES'] ?? 300);
+// With fewer, clients would be without a message, also those that begin late.
+if (!Number.isInteger(MESSAGES) || MESSAGES < 40)
+  throw new Error('MPE_TEST_SITE_KEYS_MESSAGES must be a whole number, 40 or more');
+/** So many wait in the queue when their key is retired; clients that begin late send none of them. */
+const QUEUED = Math.min(60, Math.floor(MESSAGES / 2));
 const BOUND_MS = 180_000 + MESSAGES * 120;
 
 let base: Awaited<ReturnType<typeof prepare>>;
@@ -246,20 +251,21 @@ describe(`site keys and certificate changed under ${MESSAGES} messages with re-s
           signal: stop.signal,
           gate: (client) => (isHeld(client) ? stopped : Promise.resolve()),
         });
-        await untilQueued(engine, '60 messages in the queue', (messages) => messages >= 60);
+        await untilQueued(engine, `${QUEUED} messages in the queue`, (messages) => messages >= QUEUED);
         stop.abort();
         await sending;
         await gone.close();
         await engine.run(['site-keys', 'rotate']);
         await engine.run(['site-keys', 'retire', '--', first]);
         await Promise.all(engine.workers.map(async (_, index) => engine.startWorker(index)));
-        await until('messages in quarantine', async () => (await quarantined(engine)) >= 40);
+        const most = Math.floor((QUEUED * 2) / 3);
+        await until('messages in quarantine', async () => (await quarantined(engine)) >= most);
 
         // The key returns, their clients do not: they are processed all the same.
         await engine.run(['site-keys', 'restore', '--', first]);
         await until('an empty quarantine', async () => (await quarantined(engine)) === 0);
         const store = await openSite(engine);
-        expect((await store.counts()).outcomes).toBeGreaterThanOrEqual(30);
+        expect((await store.counts()).outcomes).toBeGreaterThanOrEqual(QUEUED / 2);
         await store.close();
 
         // Each client twice: every message is sent at least twice, and the keys change all the while.
