@@ -1,4 +1,7 @@
+import { readdirSync, renameSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'vitest';
+import { DRAFT } from '../../src/secrets/inventory.js';
 import { countSteps, killedBehind } from '../support/killed-behind.js';
 import type { Home } from './mpe.js';
 
@@ -7,6 +10,15 @@ export interface Seen {
   readonly between: (home: Home) => Promise<unknown>;
   /** @param done - it was killed behind its last change: the same words began anew */
   readonly finished: (home: Home, done: boolean) => Promise<unknown>;
+}
+
+/** More than the id of any process. */
+const NOBODY = 2 ** 22 + 1;
+
+/** A draft is kept as long as a process with its number runs: the system gives that of the killed one again. */
+function ownDraftsToNobody(folder: string): void {
+  for (const name of readdirSync(folder, { recursive: true, encoding: 'utf8' }))
+    if (DRAFT.test(name)) renameSync(join(folder, name), join(folder, name.replace(DRAFT, `.new-${NOBODY}`)));
 }
 
 /**
@@ -23,6 +35,7 @@ export async function killedEverywhere(made: Home, args: readonly string[], seen
     const where = `${args.join(' ')}, killed behind change ${step} of ${steps}`;
     try {
       expect(await killedBehind(step, args, { cwd: home.folder })).toMatchObject({ killed: true });
+      ownDraftsToNobody(home.folder);
       await seen.between(home);
       const again = await home.mpe(args);
       expect(again.code, again.stderr).toBe(0);
