@@ -6,10 +6,10 @@ import { countSteps, killedBehind } from '../support/killed-behind.js';
 import type { Home } from './mpe.js';
 
 /** What must hold of a site whose command was killed, and of one whose command was run again. */
-export interface Seen {
-  readonly between: (home: Home) => Promise<unknown>;
-  /** @param done - it was killed behind its last change: the same words began anew */
-  readonly finished: (home: Home, done: boolean) => Promise<unknown>;
+export interface Seen<Between> {
+  readonly between: (home: Home) => Promise<Between>;
+  /** @param between - what was seen behind the kill; null where nothing was killed */
+  readonly finished: (home: Home, between: Between | null) => Promise<unknown>;
 }
 
 /** More than the id of any process. */
@@ -25,10 +25,14 @@ function ownDraftsToNobody(folder: string): void {
  * A command, killed once at each place where it changes a file or a database, every time on a new copy of
  * the site; then run again with the same words, which must finish it.
  */
-export async function killedEverywhere(made: Home, args: readonly string[], seen: Seen): Promise<void> {
+export async function killedEverywhere<Between>(
+  made: Home,
+  args: readonly string[],
+  seen: Seen<Between>,
+): Promise<void> {
   const undisturbed = made.copy();
   const steps = await countSteps(args, { cwd: undisturbed.folder });
-  await seen.finished(undisturbed, false);
+  await seen.finished(undisturbed, null);
   expect(steps).toBeGreaterThan(5);
   for (let step = 1; step <= steps; step += 1) {
     const home = made.copy();
@@ -36,10 +40,10 @@ export async function killedEverywhere(made: Home, args: readonly string[], seen
     try {
       expect(await killedBehind(step, args, { cwd: home.folder })).toMatchObject({ killed: true });
       ownDraftsToNobody(home.folder);
-      await seen.between(home);
+      const between = await seen.between(home);
       const again = await home.mpe(args);
       expect(again.code, again.stderr).toBe(0);
-      await seen.finished(home, step === steps);
+      await seen.finished(home, between);
     } catch (error) {
       throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
         cause: error,
